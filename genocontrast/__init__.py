@@ -1,0 +1,1 @@
+"""Genomic contrastive models."""

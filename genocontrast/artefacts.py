@@ -1,0 +1,129 @@
+"""Writing results: under a temporary name first, then renamed; each with a record of what made it.
+
+The record holds version, config and input checksums and no time, host or absolute path, so that the same
+inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genocontrast.errors import FileFormatError
+from genocontrast.version import __version__
+
+PathLike = str | os.PathLike[str]
+_METADATA_KEY = b"genocontrast"
+
+
+@contextmanager
+def atomic(path: PathLike) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` on success, remove it on any failure."""
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.stem}.", suffix=final.suffix)
+    os.close(handle)
+    os.chmod(name, 0o644)
+    try:
+        yield Path(name)
+        os.replace(name, final)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: PathLike) -> Iterator[Path]:
+    """Like `atomic` for a whole folder: an older folder of that name is replaced only on success."""
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+    folder.chmod(0o755)
+    try:
+        yield folder
+        if final.exists():
+            shutil.rmtree(final)
+        folder.rename(final)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def checksum(path: PathLike) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    with open(existing(path), "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def existing(path: PathLike) -> Path:
+    """`path` as a Path, or a FileFormatError that names it where no such file can be read."""
+    found = Path(path)
+    if not found.is_file():
+        raise FileFormatError("no such file", path=path, remedy="check the path; it is relative to the working folder")
+    if not os.access(found, os.R_OK):
+        raise FileFormatError("the file cannot be read", path=path, remedy=f"chmod +r {found.name}")
+    return found
+
+
+def provenance(stage: str, config: Mapping[str, Any], inputs: Mapping[str, PathLike]) -> dict[str, Any]:
+    """What made an artefact: version, stage, configuration and the checksum of each input (by role, not by path)."""
+    return {
+        "genocontrast": __version__,
+        "stage": stage,
+        "config": dict(config),
+        "inputs": {role: {"file": Path(path).name, "sha256": checksum(path)} for role, path in sorted(inputs.items())},
+    }
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Write JSON with sorted keys, atomically. NaN is refused: a missing figure is null, never a silent NaN."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n")
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a JSON file; a FileFormatError names file and line where it is not JSON."""
+    try:
+        return json.loads(existing(path).read_text())
+    except json.JSONDecodeError as error:
+        raise FileFormatError(f"not JSON: {error.msg}", path=path, line=error.lineno) from None
+
+
+def write_parquet(path: PathLike, frame: pd.DataFrame, record: Mapping[str, Any] | None = None) -> None:
+    """Write a table as Parquet, atomically, with its provenance record in the file's metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    metadata = {_METADATA_KEY: json.dumps(record or {}, sort_keys=True).encode()}
+    with atomic(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata}), temporary)
+
+
+def read_parquet(path: PathLike) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read a Parquet table and its provenance record; a damaged file is a FileFormatError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(existing(path))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FileFormatError(
+            f"not a readable Parquet table: {error}", path=path, remedy="delete it and run the stage again"
+        ) from None
+    record = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
+    return table.to_pandas(), json.loads(record)
+
+
+def write_table(path: PathLike, frame: pd.DataFrame, **options: Any) -> None:
+    """Write a table as tab-separated text, atomically."""
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, sep="\t", index=False, lineterminator="\n", **options)

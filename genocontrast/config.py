@@ -1,0 +1,287 @@
+"""The configuration: every setting, its meaning, unit and default, stated once.
+
+The JSON schema for Snakemake and the defaults of the command line and of the Python functions all come from
+here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from genocontrast.errors import ConfigError
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+Covariate = Literal["gc", "cpg", "accessibility", "repeat"]
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def expand(path: str) -> str:
+    """Replace ``${NAME}`` and ``${NAME:-default}`` in a path by environment variables."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = os.environ.get(name, default)
+        if found is None:
+            raise ValueError(f"the environment variable {name} is not set")
+        return found
+
+    return _VARIABLE.sub(value, path)
+
+
+FilePath = Annotated[str, Field(min_length=1), AfterValidator(expand)]
+
+
+class Section(BaseModel):
+    """A closed part of the configuration: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class EvidenceConfig(Section):
+    """One file of places that may be promoters: no decoy comes near any of them."""
+
+    path: FilePath
+    """GFF3, GTF, BED or narrowPeak file; gzip allowed."""
+    features: list[str] = []
+    """Feature types to take from a GFF3 or GTF file (column 3); empty takes all."""
+    upstream: int = Field(0, ge=0)
+    """bp kept clear upstream of each region's 5' end (both sides where it has no strand)."""
+    downstream: int = Field(0, ge=0)
+    """bp kept clear downstream of each region's 5' end."""
+
+
+class AnnotationConfig(Section):
+    """Features by which decoys are described in the report (inside a gene, at a repeat, ...)."""
+
+    path: FilePath
+    """GFF3 or GTF file; gzip allowed."""
+    features: list[str] = Field(min_length=1)
+    """Feature types, the first that holds a decoy's centre gives its class; none of them: intergenic."""
+
+
+class SplitsConfig(Section):
+    """Chromosomes of each split. All three empty: balanced automatically by promoter count (70/15/15 %)."""
+
+    train: list[str] = []
+    """Chromosomes to train on."""
+    validation: list[str] = []
+    """Chromosomes for early stopping and calibration."""
+    test: list[str] = []
+    """Chromosomes for the reported figures."""
+    sealed: list[str] = []
+    """Chromosomes that appear in no split."""
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Self:
+        names = [*self.train, *self.validation, *self.test, *self.sealed]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"chromosomes named in more than one split: {', '.join(twice)}")
+        given = [bool(self.train), bool(self.validation), bool(self.test)]
+        if any(given) and not all(given):
+            raise ValueError("name chromosomes for train, validation and test, or for none of the three")
+        return self
+
+
+class GenomeConfig(Section):
+    """Inputs: sequence, promoters, open chromatin, and how chromosomes are split."""
+
+    fasta: FilePath
+    """Genome sequence: FASTA, plain, gzip or bgzip."""
+    promoters: FilePath
+    """Annotation that gives the transcription start sites: GFF3, GTF or BED (5' ends of its features)."""
+    promoter_features: list[str] = ["transcript", "mRNA"]
+    """Feature types of the annotation whose 5' end is a TSS (GFF3, GTF; ignored for BED)."""
+    upstream: int = Field(200, ge=0)
+    """bp of the promoter window upstream of the TSS."""
+    downstream: int = Field(100, ge=0)
+    """bp of the promoter window downstream of the TSS, the TSS base included."""
+    open_chromatin: list[FilePath] = []
+    """Peak files (BED or narrowPeak) of open chromatin; may be empty where decoys are tiled."""
+    signal: list[FilePath] = Field(min_length=1)
+    """Accessibility tracks, one per replicate: bigWig, or BED/BEDPE of ATAC fragments."""
+    exclude: list[FilePath] = []
+    """Regions never used (blacklist), BED."""
+    evidence: list[EvidenceConfig] = []
+    """Further evidence of promoters, besides `promoters` itself."""
+    annotation: AnnotationConfig | None = None
+    """Features to describe decoys by."""
+    splits: SplitsConfig = SplitsConfig()
+
+    @property
+    def width(self) -> int:
+        """Width of every example, bp."""
+        return self.upstream + self.downstream
+
+    @model_validator(mode="after")
+    def _wide_enough(self) -> Self:
+        if self.width < 50:
+            raise ValueError(f"upstream + downstream is {self.width} bp; a window needs at least 50 bp")
+        return self
+
+
+class NegativesConfig(Section):
+    """The pool of candidate decoys and how they are matched to promoters."""
+
+    candidates: Literal["summits", "tiles"] = "summits"
+    """Where candidate windows lie: on peak summits, or tiled over the whole genome."""
+    stride: int = Field(50, ge=1)
+    """Step between tiled windows, bp."""
+    min_accessibility: float = Field(0.0, ge=0)
+    """Windows of both classes need at least this accessibility: log(1 + total signal in the window)."""
+    tss_buffer: int = Field(500, ge=0)
+    """bp kept clear around every TSS of every transcript."""
+    max_n_fraction: float = Field(0.05, ge=0, le=1)
+    """Windows with a larger fraction of N are removed."""
+    covariates: list[Covariate] = Field(["gc", "cpg", "accessibility"], min_length=1)
+    """What decoys are matched on."""
+    caliper: float = Field(0.5, gt=0)
+    """Largest distance between the two of a pair, in standard deviations of the promoters' covariates."""
+    min_retention: float = Field(0.8, ge=0, le=1)
+    """The balance gate fails where a smaller fraction of the promoters finds a decoy."""
+    max_smd: float = Field(0.1, gt=0)
+    """The balance gate fails where a covariate's standardised mean difference is larger."""
+    permute_labels: bool = False
+    """Negative control: swap promoter and decoy at random within pairs, so that nothing can be learned."""
+
+
+class KmersConfig(Section):
+    """Strand-tied k-mer vectors, fitted on the training chromosomes."""
+
+    k: int = Field(6, ge=3, le=8)
+    """Length of the k-mers, bp."""
+    dim: int = Field(32, ge=2)
+    """Dimensions of the vectors."""
+    window: int = Field(5, ge=1)
+    """Context on each side, in k-mer positions; nearer positions weigh more."""
+    negatives: float = Field(5.0, gt=0)
+    """Negative samples per positive pair, in expectation."""
+    iterations: int = Field(100, ge=1)
+    """Largest number of optimiser iterations."""
+
+
+class TrainingConfig(Section):
+    """The strand-tied encoder and its training."""
+
+    width: int = Field(64, ge=4)
+    """Channels of the encoder."""
+    depth: int = Field(3, ge=0)
+    """Residual blocks after the first convolution."""
+    dim: int = Field(64, ge=2)
+    """Dimensions of the embedding."""
+    epochs: int = Field(40, ge=1)
+    """Largest number of passes over the training pairs."""
+    patience: int = Field(8, ge=1)
+    """Epochs without a better validation loss before training stops."""
+    batch_pairs: int = Field(64, ge=2)
+    """Promoter-decoy pairs in a batch."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    weight_decay: float = Field(0.01, ge=0)
+    """Weight decay of AdamW."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Dropout before the two heads."""
+    temperature: float = Field(0.1, gt=0)
+    """Temperature of InfoNCE."""
+    contrastive_weight: float = Field(0.2, ge=0)
+    """Weight of InfoNCE beside the classification loss."""
+    max_shift: int = Field(20, ge=0)
+    """Training windows move by up to this many bp in either direction, both classes alike."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes CUDA where there is one."""
+
+
+class EvaluationConfig(Section):
+    """Metrics, baselines, audits and motifs on the held-out chromosomes."""
+
+    bootstraps: int = Field(1000, ge=100)
+    """Bootstrap resamples of pairs for the intervals."""
+    motif_database: FilePath | None = None
+    """Motifs (MEME or JASPAR format) to name the learned ones by; default: the set shipped with the package."""
+    motifs: int = Field(12, ge=1)
+    """Largest number of motifs in the report."""
+    truth: FilePath | None = None
+    """Planted truth of a simulated genome (the oracle's log likelihood ratio for each element), if there is one."""
+
+
+class ReportConfig(Section):
+    """The HTML report."""
+
+    title: str = "Promoter model report"
+    """Heading of the report."""
+
+
+class Config(Section):
+    """The whole configuration of one data set."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the data set; results go to results/<name>/."""
+    seed: int = Field(1, ge=0)
+    """Seed of everything random."""
+    genome: GenomeConfig
+    negatives: NegativesConfig = NegativesConfig()
+    kmers: KmersConfig = KmersConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    report: ReportConfig = ReportConfig()
+
+
+def _explain(error: ValidationError, known: type[Section]) -> tuple[str, object, str]:
+    """One sentence, the value and the remedy for the first problem of a pydantic error."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        section: Any = known
+        for part in first["loc"][:-1]:
+            field = getattr(section, "model_fields", {}).get(part)
+            section = field.annotation if field else None
+        names = ", ".join(sorted(getattr(section, "model_fields", {})))
+        return f"unknown key '{key}'", None, f"remove it or correct its name; known here: {names}"
+    if first["type"] == "missing":
+        return f"the key '{key}' is missing", None, "add it; config/README.md explains each key"
+    value = first.get("input")
+    message = first["msg"].removeprefix("Value error, ")
+    return f"'{key}': {message}", value if isinstance(value, str | int | float) else None, "see config/README.md"
+
+
+def parse_config(values: Mapping[str, Any], path: str | Path | None = None) -> Config:
+    """Check a mapping against the configuration model.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file (where `path` is given), the key, the value and the remedy.
+    """
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        problem, value, remedy = _explain(error, Config)
+        raise ConfigError(problem, path=path, value=value, remedy=remedy) from None
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a configuration from YAML or JSON; a ConfigError names what is wrong with it."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ConfigError(f"the configuration cannot be read: {error.strerror}", path=path) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError("not YAML", path=path, line=mark.line + 1 if mark else None) from None
+    if not isinstance(values, dict):
+        raise ConfigError("the configuration must be a mapping of keys to values", path=path)
+    return parse_config(values, path)
+
+
+def json_schema() -> dict[str, Any]:
+    """The closed JSON schema that Snakemake validates a configuration against."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}

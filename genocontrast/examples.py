@@ -1,0 +1,77 @@
+"""The table in the middle: one row per example (a promoter or a decoy). Its one definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from genocontrast.artefacts import PathLike, read_parquet
+from genocontrast.config import SPLITS
+from genocontrast.errors import FileFormatError, SplitError
+
+COLUMNS: dict[str, str] = {
+    "chrom": "object",
+    "start": "int64",
+    "end": "int64",
+    "name": "object",
+    "strand": "object",
+    "label": "int8",
+    "pair_id": "int32",
+    "tier": "object",
+    "split": "object",
+    "log_q": "float32",
+    "evidence": "object",
+}
+"""Columns and types; every further column is a covariate, float64. label: 1 promoter, 0 decoy."""
+_ORDER = ["tier", "chrom", "start", "end", "label"]
+
+
+def covariate_columns(examples: pd.DataFrame) -> list[str]:
+    """Names of the covariate columns of an examples table."""
+    return [column for column in examples.columns if column not in COLUMNS]
+
+
+def sort_examples(examples: pd.DataFrame) -> pd.DataFrame:
+    """Give the table its types and its one order (tier, chrom, start, end, label)."""
+    typed = examples.astype({column: kind for column, kind in COLUMNS.items() if kind != "object"})
+    typed = typed[[*COLUMNS, *covariate_columns(typed)]]
+    return typed.sort_values(_ORDER, kind="stable", ignore_index=True)
+
+
+def check_examples(examples: pd.DataFrame, path: PathLike | None = None) -> pd.DataFrame:
+    """Check an examples table: columns, labels, splits, and that pairs are whole and stay within a split.
+
+    Raises
+    ------
+    FileFormatError, SplitError
+        With the count and the first bad rows.
+    """
+    missing = [column for column in COLUMNS if column not in examples]
+    if missing:
+        raise FileFormatError(f"not an examples table: no column {', '.join(missing)}", path=path)
+    _refuse(examples, ~examples["label"].isin([0, 1]), "label is neither 0 nor 1", path)
+    _refuse(examples, ~examples["split"].isin(SPLITS), f"split is none of {', '.join(SPLITS)}", path)
+    _refuse(examples, examples["start"].to_numpy() >= examples["end"].to_numpy(), "the window is empty", path)
+    pairs = examples.groupby(["tier", "pair_id"])
+    _refuse(examples, pairs["split"].transform("nunique") > 1, "the pair is torn between splits", path)
+    _refuse(examples, pairs["label"].transform("nunique") < 2, "the pair has a promoter or a decoy only", path)
+    for split in SPLITS:
+        classes = examples.loc[examples["split"] == split, "label"].nunique()
+        if classes < 2:
+            raise SplitError(
+                f"the split '{split}' holds {'no example' if classes == 0 else 'a single class'}",
+                path=path,
+                remedy="give it more chromosomes in genome.splits, or widen the pool (negatives section)",
+            )
+    return examples
+
+
+def _refuse(examples: pd.DataFrame, bad: pd.Series | np.ndarray, problem: str, path: PathLike | None) -> None:
+    if np.any(bad):
+        rows = examples.loc[bad, ["chrom", "start", "end", "label", "pair_id", "split"]].head(3)
+        raise FileFormatError(f"{int(np.sum(bad))} rows: {problem}; the first are\n{rows.to_string()}", path=path)
+
+
+def read_examples(path: PathLike) -> pd.DataFrame:
+    """Read and check an examples table."""
+    return check_examples(read_parquet(path)[0], path)

@@ -1,0 +1,163 @@
+"""DNA as arrays: integer codes, reverse complement, one-hot, canonical k-mers. No files here.
+
+A base is coded A=0, C=1, G=2, T=3 and anything else N=4, so that the complement of a base is ``3 - code``
+and a k-mer's id is its codes read as a base-4 number.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genocontrast.errors import ShapeError
+
+Codes = NDArray[np.uint8]
+
+ALPHABET = "ACGTN"
+N_CODE = 4
+MAX_K = 12
+_LETTERS = np.frombuffer(ALPHABET.encode(), dtype=np.uint8)
+_IUPAC = "ACGTNRYSWKMBDHVU"
+
+
+def _encoding_table() -> Codes:
+    """Byte -> code; 255 marks a byte that is no IUPAC letter. U reads as T, ambiguity codes as N."""
+    table = np.full(256, 255, dtype=np.uint8)
+    for letter in _IUPAC:
+        code = max("ACGT".find("T" if letter == "U" else letter), -1)
+        table[[ord(letter), ord(letter.lower())]] = N_CODE if code < 0 else code
+    return table
+
+
+ENCODING = _encoding_table()
+_COMPLEMENT = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
+
+
+def encode(sequence: str | bytes) -> Codes:
+    """Integer codes of a DNA string.
+
+    Parameters
+    ----------
+    sequence : str or bytes
+        IUPAC letters of either case; ambiguity codes read as N.
+
+    Returns
+    -------
+    numpy.ndarray of uint8, shape=(length,)
+
+    Raises
+    ------
+    ShapeError
+        At a letter outside the IUPAC alphabet, naming its position.
+    """
+    raw = np.frombuffer(sequence.encode("latin-1", "replace") if isinstance(sequence, str) else sequence, np.uint8)
+    codes = ENCODING[raw]
+    if (codes == 255).any():
+        position = int(np.argmax(codes == 255))
+        raise ShapeError(f"not a DNA letter at position {position}", value=chr(raw[position]))
+    return codes
+
+
+def decode(codes: Codes) -> str:
+    """The upper-case DNA string of integer codes, shape=(length,)."""
+    return _LETTERS[codes].tobytes().decode()
+
+
+def reverse_complement(codes: Codes) -> Codes:
+    """Reverse complement along the last axis of codes, shape=(..., length)."""
+    return _COMPLEMENT[codes[..., ::-1]]
+
+
+def one_hot(codes: Codes, dtype: type = np.float32) -> NDArray:
+    """One-hot encoding, shape=(..., length) -> (..., 4, length); N is a column of zeros."""
+    channels = np.arange(4, dtype=np.uint8)[:, None]
+    return (codes[..., None, :] == channels).astype(dtype)
+
+
+def gc_fraction(codes: Codes) -> NDArray[np.float64]:
+    """Fraction of G and C among the called bases along the last axis; 0 where no base is called."""
+    called = (codes < N_CODE).sum(-1)
+    return ((codes == 1) | (codes == 2)).sum(-1) / np.maximum(called, 1)
+
+
+def cpg_ratio(codes: Codes) -> NDArray[np.float64]:
+    """CpG observed / expected along the last axis: n(CG) * length / (n(C) * n(G)); 0 where C or G is absent.
+
+    Source: Gardiner-Garden and Frommer, J Mol Biol 1987.
+    """
+    c, g = (codes == 1), (codes == 2)
+    observed = (c[..., :-1] & g[..., 1:]).sum(-1)
+    called = (codes < N_CODE).sum(-1)
+    expected = c.sum(-1) * g.sum(-1) / np.maximum(called, 1)
+    return np.where(expected > 0, observed / np.maximum(expected, 1e-12), 0.0)
+
+
+def _check_k(k: int) -> None:
+    if not 1 <= k <= MAX_K:
+        raise ShapeError(f"k must lie between 1 and {MAX_K}", value=k)
+
+
+def kmer_ids(codes: Codes, k: int) -> NDArray[np.int64]:
+    """Base-4 ids of the k-mers along the last axis, shape=(..., length) -> (..., length - k + 1).
+
+    A k-mer that holds an N, or crosses nothing because the sequence is shorter than k, has id -1 or is absent.
+    """
+    _check_k(k)
+    n = max(codes.shape[-1] - k + 1, 0)
+    ids = np.zeros((*codes.shape[:-1], n), dtype=np.int64)
+    bad = np.zeros(ids.shape, dtype=bool)
+    for offset in range(k):
+        base = codes[..., offset : offset + n]
+        ids = ids * 4 + base
+        bad |= base == N_CODE
+    ids[bad] = -1
+    return ids
+
+
+@lru_cache(maxsize=MAX_K)
+def canonical_table(k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The map from k-mers to canonical k-mers: a k-mer and its reverse complement are one token.
+
+    Returns
+    -------
+    token : int64, shape=(4**k,)
+        Token of each k-mer id, 0 .. n_tokens - 1, in the order of the canonical (smaller) id.
+    canonical : int64, shape=(n_tokens,)
+        The k-mer id of each token.
+    """
+    _check_k(k)
+    ids = np.arange(4**k, dtype=np.int64)
+    rest, mirrored = ids.copy(), np.zeros_like(ids)
+    for _ in range(k):
+        mirrored = mirrored * 4 + (3 - rest % 4)
+        rest //= 4
+    smaller = np.minimum(ids, mirrored)
+    canonical, token = np.unique(smaller, return_inverse=True)
+    return token.astype(np.int64), canonical
+
+
+def canonical_tokens(codes: Codes, k: int) -> NDArray[np.int64]:
+    """Canonical k-mer tokens along the last axis; -1 where a k-mer holds an N."""
+    ids = kmer_ids(codes, k)
+    token, _ = canonical_table(k)
+    return np.where(ids < 0, -1, token[ids])
+
+
+def kmer_name(kmer_id: int, k: int) -> str:
+    """The letters of a k-mer id."""
+    return "".join("ACGT"[(kmer_id >> (2 * (k - 1 - i))) & 3] for i in range(k))
+
+
+def kmer_frequencies(codes: Codes, k: int) -> NDArray[np.float64]:
+    """Canonical k-mer frequencies of windows, shape=(n, length) -> (n, n_tokens); rows sum to 1, or 0 if all N.
+
+    Strand-invariant by construction: a window and its reverse complement give the same row.
+    """
+    tokens = canonical_tokens(codes, k)
+    n_tokens = len(canonical_table(k)[1])
+    rows = np.arange(len(tokens))[:, None] * (n_tokens + 1)
+    counts = np.bincount((rows + tokens + 1).ravel(), minlength=len(tokens) * (n_tokens + 1))
+    counts = counts.reshape(len(tokens), n_tokens + 1)[:, 1:]
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
