@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 
 class GenocontrastError(Exception):
@@ -28,7 +28,7 @@ class GenocontrastError(Exception):
         self,
         problem: str,
         *,
-        path: str | Path | None = None,
+        path: str | os.PathLike[str] | None = None,
         line: int | None = None,
         value: object = None,
         remedy: str | None = None,
