@@ -6,11 +6,12 @@ here.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -285,3 +286,34 @@ def load_config(path: str | Path) -> Config:
 def json_schema() -> dict[str, Any]:
     """The closed JSON schema that Snakemake validates a configuration against."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def markdown() -> str:
+    """Every setting with its default and meaning, as Markdown tables (the body of config/README.md)."""
+    return "\n".join(_markdown_section("", Config)).strip() + "\n"
+
+
+def _markdown_section(prefix: str, section: type[Section]) -> list[str]:
+    title = f"`{prefix.rstrip('.')}`" if prefix else "Top level"
+    lines = [f"## {title}", "", section.__doc__ or "", "", "| key | default | meaning |", "| --- | --- | --- |"]
+    nested: list[str] = []
+    for name, field in section.model_fields.items():
+        inner = _inner_section(field.annotation)
+        if inner is not None:
+            nested += _markdown_section(f"{prefix}{name}.", inner)
+        if field.is_required():
+            default = "required"
+        elif inner is not None:
+            default = "see below"
+        else:
+            default = f"`{json.dumps(field.get_default(call_default_factory=True))}`"
+        meaning = (field.description or f"See `{prefix}{name}` below.").replace("\n", " ")
+        lines.append(f"| `{name}` | {default} | {meaning} |")
+    return [*lines, "", *nested]
+
+
+def _inner_section(annotation: Any) -> type[Section] | None:
+    """The section that a field holds: directly, optionally or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _inner_section(part))), None)

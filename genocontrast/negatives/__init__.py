@@ -1,1 +1,7 @@
-"""negatives."""
+"""Hard negatives: pool -> covariates -> matching -> balance."""
+
+from genocontrast.negatives.balance import Balance
+from genocontrast.negatives.matching import Matched, match_negatives
+from genocontrast.negatives.pool import Pool, candidate_pool
+
+__all__ = ["Balance", "Matched", "Pool", "candidate_pool", "match_negatives"]

@@ -1,0 +1,41 @@
+"""Read and check the inputs, or simulate a genome."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genocontrast.cli.options import ConfigFile, Results, results_folder
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def run(config: ConfigFile, results: Results = None) -> None:
+    """Check the inputs and write promoters, evidence, open chromatin and chromosome splits."""
+    from genocontrast.config import load_config
+    from genocontrast.genome import stage
+
+    settings = load_config(config)
+    stage.run(settings, results_folder(results, settings.name))
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Print what the inputs hold, and exit non-zero on what would waste a night; nothing is written."""
+    from genocontrast.config import load_config
+    from genocontrast.genome.check import print_check
+
+    print_check(load_config(config))
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the genome, annotation, signal and truth to.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same bytes.")] = 1,
+    megabases: Annotated[float, typer.Option("--megabases", min=1, max=50, help="Size of the genome, Mb.")] = 8.0,
+) -> None:
+    """Make a genome with planted promoters, matched decoys, signal and the truth about all of them."""
+    from genocontrast.genome.simulate import simulate as make
+
+    make(out, seed=seed, megabases=megabases)

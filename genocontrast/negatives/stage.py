@@ -1,0 +1,172 @@
+"""The negatives stage: promoters and matched decoys of one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genocontrast.artefacts import atomic, provenance, read_json, read_parquet, write_json, write_parquet
+from genocontrast.config import SPLITS, Config
+from genocontrast.errors import PoolError
+from genocontrast.examples import check_examples
+from genocontrast.genome.fasta import Genome
+from genocontrast.genome.intervals import overlaps, widen
+from genocontrast.genome.signal import Signal
+from genocontrast.negatives.covariates import accessibility
+from genocontrast.negatives.matching import Matched, match_negatives
+from genocontrast.negatives.pool import Pool, Sieve, candidate_pool, describe, disjoint
+
+INPUTS = ("promoters", "evidence", "open_chromatin", "excluded", "annotation")
+
+
+def run(config: Config, results: Path) -> None:
+    """Build the examples of `results`/negatives from the files of `results`/genome."""
+    stage = results / "negatives"
+    tables = {name: read_parquet(results / "genome" / f"{name}.parquet")[0] for name in INPUTS}
+    genome = Genome(config.genome.fasta)
+    signal = Signal(config.genome.signal, genome)
+    splits = {chrom: split for split, chroms in _read_splits(results).items() if split in SPLITS for chrom in chroms}
+    promoters = open_promoters(tables["promoters"], signal, config)
+    pool = open_pool(genome, tables, splits, signal, config)
+    settings = config.negatives
+    matched = match_negatives(
+        promoters.rows, pool, genome, settings.covariates, signal, settings.caliper, splits, config.seed
+    )
+    matched.balance.check(settings.min_retention)
+    examples = check_examples(
+        permute_within_pairs(matched.examples, config.seed) if settings.permute_labels else matched.examples
+    )
+    inputs = {name: results / "genome" / f"{name}.parquet" for name in INPUTS} | {"fasta": Path(config.genome.fasta)}
+    record = provenance("negatives", {**settings.model_dump(), "seed": config.seed}, inputs)
+    summary = summarise(matched, promoters, pool, splits, tables["annotation"], config)
+    write_parquet(stage / "examples.parquet", examples, record)
+    write_parquet(stage / "dropped.parquet", matched.dropped, record)
+    write_bed(stage / "examples.bed", examples)
+    write_json(stage / "balance.json", {"provenance": record, **summary})
+
+
+def _read_splits(results: Path) -> dict[str, list[str]]:
+    return read_json(results / "genome" / "genome.json")["splits"]
+
+
+def open_promoters(promoters: pd.DataFrame, signal: Signal, config: Config) -> Sieve:
+    """Promoters that are open and do not overlap a more accessible one."""
+    sieve = Sieve(promoters)
+    openness = accessibility(sieve.rows, signal)
+    sieve.drop("closed promoter", openness < config.negatives.min_accessibility)
+    sieve.drop(
+        "overlaps a more accessible promoter",
+        ~disjoint(sieve.rows, openness[openness >= config.negatives.min_accessibility]),
+    )
+    if sieve.rows.empty:
+        raise PoolError(
+            f"no promoter is left of {len(promoters):,}; removed: {describe(sieve.removed)}",
+            remedy="lower negatives.min_accessibility, or check that signal and annotation are of one assembly",
+        )
+    return sieve
+
+
+def open_pool(
+    genome: Genome, tables: dict[str, pd.DataFrame], splits: dict[str, str], signal: Signal, config: Config
+) -> Pool:
+    """Candidate decoys of the splits' chromosomes: clear of all evidence, open and disjoint."""
+    settings = config.negatives
+    tiled = settings.candidates == "tiles"
+    sizes = {chrom: genome.sizes[chrom] for chrom in genome.sizes if chrom in splits}
+    whole = pd.DataFrame({"chrom": list(sizes), "start": 0, "end": list(sizes.values())})
+    found = tables["open_chromatin"]
+    regions = whole if tiled else found[found["chrom"].isin(splits)]
+    pool = candidate_pool(
+        genome,
+        regions,
+        exclusions(tables, config, genome),
+        config.genome.width,
+        settings.stride if tiled else None,
+        settings.max_n_fraction,
+    )
+    sieve = Sieve(pool.windows)
+    openness = accessibility(sieve.rows, signal)
+    closed = openness < settings.min_accessibility
+    sieve.drop("closed", closed)
+    sieve.drop("overlaps a more accessible window", ~disjoint(sieve.rows, openness[~closed]))
+    return Pool(sieve.rows, {**pool.removed, **sieve.removed}, pool.cleared_by)
+
+
+def exclusions(tables: dict[str, pd.DataFrame], config: Config, genome: Genome) -> dict[str, pd.DataFrame]:
+    """Named regions that no decoy may overlap: promoters +- width, TSS +- buffer, each evidence, blacklist."""
+    evidence = tables["evidence"]
+    tss = evidence[evidence["kind"] == "tss"]
+    named = {
+        "promoter +- width": widen(tables["promoters"], config.genome.width, genome),
+        f"TSS +- {config.negatives.tss_buffer} bp": widen(tss, config.negatives.tss_buffer, genome),
+    }
+    for source, rows in evidence[evidence["kind"] == "evidence"].groupby("source", sort=True):
+        named[str(source)] = rows
+    if len(tables["excluded"]):
+        named["excluded regions"] = tables["excluded"]
+    return named
+
+
+def permute_within_pairs(examples: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Swap the labels of a random half of the pairs: the negative control, in which nothing can be learned."""
+    rng = np.random.default_rng(seed)
+    swapped = rng.random(int(examples["pair_id"].max()) + 1) < 0.5
+    label = np.where(swapped[examples["pair_id"]], 1 - examples["label"], examples["label"])
+    return examples.assign(label=label.astype("int8"))
+
+
+def decoy_classes(
+    decoys: pd.DataFrame, annotation: pd.DataFrame, features: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Count decoys by the first feature that holds their centre; 'intergenic' where none does."""
+    centre = (decoys["start"] + decoys["end"]) // 2
+    points = pd.DataFrame({"chrom": decoys["chrom"], "start": centre, "end": centre + 1})
+    kind = np.full(len(decoys), "intergenic", dtype=object)
+    for feature in reversed(features or []):
+        kind[overlaps(points, annotation[annotation["feature"] == feature])] = feature
+    names, counts = np.unique(kind.astype(str), return_counts=True)
+    return [{"class": str(name), "decoys": int(count)} for name, count in zip(names, counts, strict=True)]
+
+
+def summarise(
+    matched: Matched,
+    promoters: Sieve,
+    pool: Pool,
+    splits: dict[str, str],
+    annotation: pd.DataFrame,
+    config: Config,
+) -> dict[str, Any]:
+    """What the report says of promoters, pool, decoys and their balance."""
+    examples, settings = matched.examples, config.negatives
+    by_split = {}
+    for split in SPLITS:
+        rows = examples[examples["split"] == split]
+        by_split[split] = {
+            "promoters": int((rows["label"] == 1).sum()),
+            "decoys": int((rows["label"] == 0).sum()),
+            "pool": int((pool.windows["chrom"].map(splits) == split).sum()),
+            "dropped": int((matched.dropped["split"] == split).sum()),
+        }
+    features = config.genome.annotation.features if config.genome.annotation else None
+    value, low, high = matched.balance.two_sample_auroc
+    return {
+        "passed": not matched.balance.failures(settings.min_retention),
+        "retention": matched.balance.retention,
+        "table": matched.balance.table.assign(matched=True).to_dict("records"),
+        "two_sample": {"auroc": value, "low": low, "high": high},
+        "counts": {"promoters": promoters.removed, "pool": pool.removed},
+        "splits": by_split,
+        "classes": decoy_classes(examples[examples["label"] == 0], annotation, features),
+        "permuted": settings.permute_labels,
+    }
+
+
+def write_bed(path: Path, examples: pd.DataFrame) -> None:
+    """Examples for a genome browser: BED6, score 1000 for promoters and 0 for decoys."""
+    bed = examples[["chrom", "start", "end", "name"]].assign(score=examples["label"] * 1000, strand=examples["strand"])
+    with atomic(path) as temporary:
+        bed.sort_values(["chrom", "start", "end"], kind="stable").to_csv(temporary, sep="\t", header=False, index=False)

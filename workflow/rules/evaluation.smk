@@ -1,0 +1,40 @@
+"""Metrics, baselines, audits, embeddings and motifs on held-out chromosomes."""
+
+
+rule evaluation:
+    input:
+        config=ancient(f"{RESULTS}/config.json"),
+        model=rules.training.output,
+        examples=f"{RESULTS}/negatives/examples.parquet",
+        fasta=SETTINGS.genome.fasta,
+        truth=[SETTINGS.evaluation.truth] if SETTINGS.evaluation.truth else [],
+        motif_database=(
+            [SETTINGS.evaluation.motif_database]
+            if SETTINGS.evaluation.motif_database
+            else []
+        ),
+    output:
+        multiext(
+            f"{RESULTS}/evaluation/",
+            "metrics.json",
+            "predictions.parquet",
+            "embeddings.h5ad",
+            "motifs.json",
+            "motifs.meme",
+        ),
+    log:
+        f"{RESULTS}/logs/evaluation.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluation.tsv"
+    conda:
+        "../envs/genocontrast.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        settings=section("seed", "evaluation"),
+        results=lambda wildcards, input: os.path.dirname(input.config),
+    shell:
+        "OMP_NUM_THREADS={threads} genocontrast evaluation run"
+        " --config {input.config:q} --results {params.results:q} 2> {log:q}"

@@ -1,0 +1,63 @@
+"""The demo's genome, and the checked inputs of any genome."""
+
+
+rule simulate:
+    output:
+        multiext(
+            "resources/simulated/",
+            "genome.fa.gz",
+            "genes.gtf",
+            "atac_rep1.bw",
+            "atac_rep2.bw",
+            "peaks.narrowPeak",
+            "blacklist.bed",
+            "elements.tsv",
+            "sites.tsv",
+        ),
+    log:
+        "resources/simulated/simulate.log",
+    conda:
+        "../envs/genocontrast.yaml"
+    params:
+        seed=1,
+    shell:
+        "genocontrast genome simulate --out resources/simulated --seed {params.seed} 2> {log:q}"
+
+
+rule genome:
+    input:
+        config=ancient(f"{RESULTS}/config.json"),
+        fasta=SETTINGS.genome.fasta,
+        promoters=SETTINGS.genome.promoters,
+        open_chromatin=SETTINGS.genome.open_chromatin,
+        signal=SETTINGS.genome.signal,
+        exclude=SETTINGS.genome.exclude,
+        evidence=[entry.path for entry in SETTINGS.genome.evidence],
+        annotation=(
+            [SETTINGS.genome.annotation.path] if SETTINGS.genome.annotation else []
+        ),
+    output:
+        multiext(
+            f"{RESULTS}/genome/",
+            "promoters.parquet",
+            "promoters.bed",
+            "evidence.parquet",
+            "open_chromatin.parquet",
+            "excluded.parquet",
+            "annotation.parquet",
+            "genome.json",
+        ),
+    log:
+        f"{RESULTS}/logs/genome.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/genome.tsv"
+    conda:
+        "../envs/genocontrast.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=section("seed", "genome"),
+        results=lambda wildcards, input: os.path.dirname(input.config),
+    shell:
+        "genocontrast genome run --config {input.config:q} --results {params.results:q} 2> {log:q}"

@@ -1,0 +1,24 @@
+"""Strand-tied k-mer vectors."""
+
+
+rule kmers:
+    input:
+        config=ancient(f"{RESULTS}/config.json"),
+        genome=f"{RESULTS}/genome/genome.json",
+        fasta=SETTINGS.genome.fasta,
+    output:
+        multiext(f"{RESULTS}/kmers/", "kmers.h5ad", "kmers.word2vec.txt", "kmers.json"),
+    log:
+        f"{RESULTS}/logs/kmers.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/kmers.tsv"
+    conda:
+        "../envs/genocontrast.yaml"
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        settings=section("seed", "kmers"),
+        results=lambda wildcards, input: os.path.dirname(input.config),
+    shell:
+        "genocontrast kmers run --config {input.config:q} --results {params.results:q} 2> {log:q}"

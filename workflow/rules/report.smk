@@ -1,0 +1,28 @@
+"""The report."""
+
+
+rule report:
+    input:
+        config=ancient(f"{RESULTS}/config.json"),
+        genome=rules.genome.output,
+        negatives=rules.negatives.output,
+        kmers=rules.kmers.output,
+        training=rules.training.output,
+        evaluation=rules.evaluation.output,
+    output:
+        page=f"{RESULTS}/report/report.html",
+        data=directory(f"{RESULTS}/report/data"),
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    conda:
+        "../envs/genocontrast.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=section("name", "seed", "report"),
+        results=lambda wildcards, input: os.path.dirname(input.config),
+    shell:
+        "genocontrast report run --config {input.config:q} --results {params.results:q} 2> {log:q}"
