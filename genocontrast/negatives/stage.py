@@ -101,8 +101,8 @@ def exclusions(tables: dict[str, pd.DataFrame], config: Config, genome: Genome) 
     evidence = tables["evidence"]
     tss = evidence[evidence["kind"] == "tss"]
     named = {
-        "promoter +- width": widen(tables["promoters"], config.genome.width, genome),
-        f"TSS +- {config.negatives.tss_buffer} bp": widen(tss, config.negatives.tss_buffer, genome),
+        "promoter +- width": widen(tables["promoters"], config.genome.width, genome.sizes),
+        f"TSS +- {config.negatives.tss_buffer} bp": widen(tss, config.negatives.tss_buffer, genome.sizes),
     }
     for source, rows in evidence[evidence["kind"] == "evidence"].groupby("source", sort=True):
         named[str(source)] = rows

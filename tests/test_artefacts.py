@@ -1,0 +1,71 @@
+import os
+
+import pandas as pd
+import pytest
+
+from genocontrast import artefacts
+from genocontrast.errors import FileFormatError
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
+    path = tmp_path / "table.json"
+    artefacts.write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), artefacts.atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert artefacts.read_json(path) == {"a": 1}
+    assert os.listdir(tmp_path) == ["table.json"]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path):
+    folder = tmp_path / "model"
+    with artefacts.atomic_folder(folder) as temporary:
+        (temporary / "weights").write_text("good")
+    with pytest.raises(RuntimeError), artefacts.atomic_folder(folder) as temporary:
+        (temporary / "weights").write_text("bad")
+        raise RuntimeError
+    assert (folder / "weights").read_text() == "good"
+    assert os.listdir(tmp_path) == ["model"]
+    with artefacts.atomic_folder(folder) as temporary:
+        (temporary / "other").write_text("new")
+    assert os.listdir(folder) == ["other"]
+
+
+def test_not_a_number_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        artefacts.write_json(tmp_path / "x.json", {"auroc": float("nan")})
+    assert not os.listdir(tmp_path)
+
+
+def test_json_error_names_file_and_line(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{"a": 1,\n oops}')
+    with pytest.raises(FileFormatError, match=r"x\.json, line 2: not JSON"):
+        artefacts.read_json(path)
+
+
+def test_parquet_keeps_its_record_and_its_bytes(tmp_path):
+    frame = pd.DataFrame({"chrom": ["chr1"], "start": [3]})
+    (tmp_path / "input").write_text("hello")
+    record = artefacts.provenance("genome", {"k": 1}, {"fasta": tmp_path / "input"})
+    for name in ("a.parquet", "b.parquet"):
+        artefacts.write_parquet(tmp_path / name, frame, record)
+    read, found = artefacts.read_parquet(tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(read, frame)
+    assert found == record
+    assert found["inputs"]["fasta"]["sha256"].startswith("2cf24dba")
+    assert str(tmp_path) not in str(found)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_truncated_parquet_is_named(tmp_path):
+    path = tmp_path / "a.parquet"
+    artefacts.write_parquet(path, pd.DataFrame({"x": range(1000)}))
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(FileFormatError, match=r"a\.parquet: not a readable Parquet"):
+        artefacts.read_parquet(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileFormatError, match=r"nowhere\.fa: no such file"):
+        artefacts.checksum(tmp_path / "nowhere.fa")

@@ -1,0 +1,82 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from genocontrast import config as cfg
+from genocontrast.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+MINIMAL = {"name": "x", "genome": {"fasta": "g.fa", "promoters": "p.bed", "signal": ["s.bw"]}}
+
+
+def with_value(dotted, value):
+    values = json.loads(json.dumps(MINIMAL))
+    *sections, key = dotted.split(".")
+    place = values
+    for section in sections:
+        place = place.setdefault(section, {})
+    place[key] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "message"),
+    [
+        ("genome.upstrem", 100, r"unknown key 'genome\.upstrem'[\s\S]*upstream"),
+        ("nam", "x", r"unknown key 'nam'[\s\S]*name"),
+        ("negatives.candidates", "peaks", r"'negatives\.candidates'.*'peaks'"),
+        ("genome.upstream", -5, r"'genome\.upstream'.*-5"),
+        ("genome.upstream", 10, r"a window needs at least 50 bp"),
+        ("negatives.caliper", 0, r"'negatives\.caliper'"),
+        ("name", "a b", r"'name'.*'a b'"),
+        ("genome.splits", {"train": ["chr1"]}, "validation and test"),
+        ("genome.splits", {"train": ["a"], "validation": ["b"], "test": ["a"]}, "more than one split: a"),
+        ("genome.fasta", "${GENOCONTRAST_NO_SUCH_VARIABLE}/g.fa", "GENOCONTRAST_NO_SUCH_VARIABLE is not set"),
+        ("training.epochs", "many", r"'training\.epochs'.*'many'"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_remedy(dotted, value, message):
+    values = with_value(dotted, value)
+    if value == 10:
+        values["genome"]["downstream"] = 10
+    with pytest.raises(ConfigError, match=message):
+        cfg.parse_config(values, "my.yaml")
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(ConfigError, match=r"my\.yaml: the key 'genome' is missing"):
+        cfg.parse_config({"name": "x"}, "my.yaml")
+
+
+def test_broken_yaml_names_the_line(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("name: x\ngenome: [\n")
+    with pytest.raises(ConfigError, match=r"c\.yaml, line 3: not YAML"):
+        cfg.load_config(path)
+
+
+def test_variables_in_paths(monkeypatch):
+    monkeypatch.setenv("GENOCONTRAST_TEST_FOLDER", "/data")
+    assert cfg.expand("${GENOCONTRAST_TEST_FOLDER:-x}/a") == "/data/a"
+    monkeypatch.delenv("GENOCONTRAST_TEST_FOLDER")
+    assert cfg.expand("${GENOCONTRAST_TEST_FOLDER:-x}/a") == "x/a"
+
+
+def test_schema_and_readme_agree_with_the_model():
+    schema = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
+    assert schema == json.loads(json.dumps(cfg.json_schema())), "run `make schema`"
+    assert (ROOT / "config/README.md").read_text().endswith(cfg.markdown()), "run `make schema`"
+
+
+def test_every_section_of_the_schema_is_closed():
+    schema = cfg.json_schema()
+    for section in [schema, *schema["$defs"].values()]:
+        assert section["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_configurations_are_valid(path):
+    assert cfg.load_config(path).name
+    assert set(yaml.safe_load(path.read_text())) <= set(cfg.Config.model_fields)
