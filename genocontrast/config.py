@@ -56,6 +56,8 @@ class EvidenceConfig(Section):
     """bp kept clear upstream of each region's 5' end (both sides where it has no strand)."""
     downstream: int = Field(0, ge=0)
     """bp kept clear downstream of each region's 5' end."""
+    only_without_tss: bool = False
+    """Skip features whose name has a TSS in `promoters`: the measured start speaks for them."""
 
 
 class AnnotationConfig(Section):
@@ -144,7 +146,7 @@ class NegativesConfig(Section):
     covariates: list[Covariate] = Field(["gc", "cpg", "accessibility"], min_length=1)
     """What decoys are matched on."""
     caliper: float = Field(0.5, gt=0)
-    """Largest distance between the two of a pair, in standard deviations of the promoters' covariates."""
+    """Largest Euclidean distance between the two of a pair, in standard deviations of the promoters' covariates."""
     min_retention: float = Field(0.8, ge=0, le=1)
     """The balance gate fails where a smaller fraction of the promoters finds a decoy."""
     max_smd: float = Field(0.1, gt=0)
@@ -160,19 +162,24 @@ class KmersConfig(Section):
     """Length of the k-mers, bp."""
     dim: int = Field(32, ge=2)
     """Dimensions of the vectors."""
-    window: int = Field(5, ge=1)
+    window: int = Field(5, ge=1, le=20)
     """Context on each side, in k-mer positions; nearer positions weigh more."""
     negatives: float = Field(5.0, gt=0)
     """Negative samples per positive pair, in expectation."""
     iterations: int = Field(100, ge=1)
     """Largest number of optimiser iterations."""
+    memory: float = Field(4.0, gt=0)
+    """Memory that counting and fitting may take, GiB; k = 7 and 8 need much."""
 
 
 class TrainingConfig(Section):
-    """The strand-tied encoder and its training."""
+    """The encoder and its training."""
 
-    width: int = Field(64, ge=4)
-    """Channels of the encoder."""
+    strand: Literal["tied", "twin", "free"] = "tied"
+    """tied: filters are pairs of reverse complements; twin: both strands through one plain network, averaged; free:
+    a plain network on the given strand, the negative control of the strand audit."""
+    width: int = Field(64, ge=4, multiple_of=2)
+    """Channels of the encoder, even: they are pairs of strands."""
     depth: int = Field(3, ge=0)
     """Residual blocks after the first convolution."""
     dim: int = Field(64, ge=2)

@@ -27,17 +27,19 @@ NEIGHBOURS = 64
 def match_pairs(
     positives: NDArray[np.float64], candidates: NDArray[np.float64], caliper: float, neighbours: int = NEIGHBOURS
 ) -> NDArray[np.int64]:
-    """Assign a candidate to each positive so that the sum of distances is least.
+    """Assign a candidate to each positive so that the sum of distances is least, without replacement.
 
-    Optimal on the graph of each positive's `neighbours` nearest candidates within the caliper. Leaving a positive
-    out costs more than any pair, so that as many as possible are kept; whom to leave out is part of the optimum.
+    Leaving a positive out costs the caliper, so whom to leave out is part of the optimum: a pair that would force
+    its neighbours into worse ones is not made. Optimal on the graph of each positive's nearest candidates.
 
     Parameters
     ----------
     positives, candidates : float64, shape=(n, c) and (m, c)
         Covariates in units of their standard deviation.
     caliper : float
-        Largest difference in each covariate.
+        Largest Euclidean distance between the two of a pair.
+    neighbours : int
+        Candidates that each positive may choose from.
 
     Returns
     -------
@@ -49,14 +51,12 @@ def match_pairs(
         raise ShapeError("covariates hold values that are not finite", remedy="check the signal and the sequences")
     if n == 0 or m == 0:
         return np.full(n, -1)
-    k = min(neighbours, m)
-    distance, column = cKDTree(candidates).query(positives, k=k)
-    distance, column = distance.reshape(n, k), column.reshape(n, k)
-    difference = np.abs(positives[:, None, :] - candidates[column])  # (n, k, c)
-    row, edge = np.nonzero((difference <= caliper).all(-1))
+    # k as a list keeps the answer two-dimensional when there is a single candidate
+    nearest = np.arange(1, min(neighbours, m) + 1)
+    distance, column = cKDTree(candidates).query(positives, k=nearest, distance_upper_bound=np.nextafter(caliper, 9e9))
+    row, edge = np.nonzero(np.isfinite(distance))
     # a dummy column of its own for each positive; +1 keeps exact matches from being read as absent edges
-    penalty = (1 + caliper * np.sqrt(positives.shape[1])) * (2 * min(n, m) + 1)
-    weights = np.concatenate([1 + distance[row, edge], np.full(n, penalty)])
+    weights = 1 + np.concatenate([distance[row, edge], np.full(n, caliper)])
     rows = np.concatenate([row, np.arange(n)])
     columns = np.concatenate([column[row, edge], m + np.arange(n)])
     graph = csr_array((weights, (rows, columns)), shape=(n, m + n))
@@ -113,7 +113,8 @@ def match_negatives(
     signal : Signal, optional
         Accessibility; needed where it is matched on.
     caliper : float
-        Largest difference in each covariate, in standard deviations of the training split's promoters.
+        Largest Euclidean distance between the two of a pair, each covariate in standard deviations of the training
+        split's promoters.
     splits : mapping of str to str, optional
         Split of each chromosome; by default all is training data.
     seed : int

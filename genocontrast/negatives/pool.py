@@ -116,7 +116,7 @@ def candidate_pool(
     if sieve.rows.empty:
         raise PoolError(
             f"no candidate decoy is left of {len(windows)} windows; removed: {describe(sieve.removed)}",
-            remedy="relax the rule that removes most: genome.evidence, negatives.tss_buffer, or give more open chromatin",
+            remedy="relax the rule that removes most (genome.evidence, negatives.tss_buffer), or give more peaks",
         )
     return Pool(sieve.rows, {"candidate windows": len(windows), **sieve.removed}, tuple(exclude))
 
@@ -124,31 +124,6 @@ def candidate_pool(
 def n_fraction(genome: Genome, regions: pd.DataFrame) -> NDArray[np.float64]:
     """Fraction of N in each region of one width, shape=(n,)."""
     return (genome.codes(regions) == N_CODE).mean(1) if len(regions) else np.zeros(0)
-
-
-def disjoint(regions: pd.DataFrame, priority: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which regions of one width to keep so that no two overlap: highest priority first, then by position.
-
-    Taking local maxima first centres windows on their peaks, as promoters are; the result is a maximal set.
-    """
-    keep = np.zeros(len(regions), dtype=bool)
-    position = np.arange(len(regions))
-    for _, rows in regions.groupby("chrom", sort=True):
-        index = position[regions.index.get_indexer(rows.index)]
-        start, end = rows["start"].to_numpy(), rows["end"].to_numpy()
-        by_start = np.argsort(start, kind="stable")
-        start, end, index = start[by_start], end[by_start], index[by_start]
-        taken = np.zeros(len(index), dtype=bool)
-        blocked = np.zeros(len(index), dtype=bool)
-        for i in np.lexsort((start, -priority[index])):
-            if not blocked[i]:
-                taken[i] = True
-                # one width: neighbours in order of start are neighbours in order of end
-                left = np.searchsorted(end, start[i], side="right")
-                right = np.searchsorted(start, end[i], side="left")
-                blocked[left:right] = True
-        keep[index[taken]] = True
-    return keep
 
 
 def describe(counts: Mapping[str, int]) -> str:

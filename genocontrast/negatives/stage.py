@@ -16,9 +16,10 @@ from genocontrast.examples import check_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.intervals import overlaps, widen
 from genocontrast.genome.signal import Signal
-from genocontrast.negatives.covariates import accessibility
+from genocontrast.negatives.covariates import accessibility, measure
 from genocontrast.negatives.matching import Matched, match_negatives
-from genocontrast.negatives.pool import Pool, Sieve, candidate_pool, describe, disjoint
+from genocontrast.negatives.pool import Pool, Sieve, candidate_pool, describe
+from genocontrast.negatives.thinning import disjoint, likeness
 
 INPUTS = ("promoters", "evidence", "open_chromatin", "excluded", "annotation")
 
@@ -31,7 +32,7 @@ def run(config: Config, results: Path) -> None:
     signal = Signal(config.genome.signal, genome)
     splits = {chrom: split for split, chroms in _read_splits(results).items() if split in SPLITS for chrom in chroms}
     promoters = open_promoters(tables["promoters"], signal, config)
-    pool = open_pool(genome, tables, splits, signal, config)
+    pool = open_pool(genome, tables, promoters.rows, splits, signal, config)
     settings = config.negatives
     matched = match_negatives(
         promoters.rows, pool, genome, settings.covariates, signal, settings.caliper, splits, config.seed
@@ -71,37 +72,45 @@ def open_promoters(promoters: pd.DataFrame, signal: Signal, config: Config) -> S
 
 
 def open_pool(
-    genome: Genome, tables: dict[str, pd.DataFrame], splits: dict[str, str], signal: Signal, config: Config
+    genome: Genome,
+    tables: dict[str, pd.DataFrame],
+    promoters: pd.DataFrame,
+    splits: dict[str, str],
+    signal: Signal,
+    config: Config,
 ) -> Pool:
     """Candidate decoys of the splits' chromosomes: clear of all evidence, open and disjoint."""
     settings = config.negatives
     tiled = settings.candidates == "tiles"
-    sizes = {chrom: genome.sizes[chrom] for chrom in genome.sizes if chrom in splits}
+    sizes = {chrom: size for chrom, size in genome.sizes.items() if chrom in splits}
     whole = pd.DataFrame({"chrom": list(sizes), "start": 0, "end": list(sizes.values())})
-    found = tables["open_chromatin"]
-    regions = whole if tiled else found[found["chrom"].isin(splits)]
+    peaks = tables["open_chromatin"]
     pool = candidate_pool(
         genome,
-        regions,
+        whole if tiled else peaks[peaks["chrom"].isin(splits)],
         exclusions(tables, config, genome),
         config.genome.width,
         settings.stride if tiled else None,
         settings.max_n_fraction,
     )
     sieve = Sieve(pool.windows)
-    openness = accessibility(sieve.rows, signal)
-    closed = openness < settings.min_accessibility
-    sieve.drop("closed", closed)
-    sieve.drop("overlaps a more accessible window", ~disjoint(sieve.rows, openness[~closed]))
+    sieve.drop("closed", accessibility(sieve.rows, signal) < settings.min_accessibility)
+    training = promoters["chrom"].map(splits) == "train"
+    priority = likeness(
+        measure(promoters[training], genome, settings.covariates, signal),
+        measure(sieve.rows, genome, settings.covariates, signal),
+        (sieve.rows["chrom"].map(splits) == "train").to_numpy(),
+    )
+    sieve.drop("overlaps a window more like a promoter", ~disjoint(sieve.rows, priority))
     return Pool(sieve.rows, {**pool.removed, **sieve.removed}, pool.cleared_by)
 
 
 def exclusions(tables: dict[str, pd.DataFrame], config: Config, genome: Genome) -> dict[str, pd.DataFrame]:
-    """Named regions that no decoy may overlap: promoters +- width, TSS +- buffer, each evidence, blacklist."""
+    """Named regions that no decoy may overlap: promoters, TSS +- buffer, each evidence, blacklist."""
     evidence = tables["evidence"]
     tss = evidence[evidence["kind"] == "tss"]
     named = {
-        "promoter +- width": widen(tables["promoters"], config.genome.width, genome.sizes),
+        "promoters": tables["promoters"],
         f"TSS +- {config.negatives.tss_buffer} bp": widen(tss, config.negatives.tss_buffer, genome.sizes),
     }
     for source, rows in evidence[evidence["kind"] == "evidence"].groupby("source", sort=True):
@@ -167,6 +176,7 @@ def summarise(
 
 def write_bed(path: Path, examples: pd.DataFrame) -> None:
     """Examples for a genome browser: BED6, score 1000 for promoters and 0 for decoys."""
-    bed = examples[["chrom", "start", "end", "name"]].assign(score=examples["label"] * 1000, strand=examples["strand"])
+    score = np.where(examples["label"] == 1, 1000, 0)
+    bed = examples[["chrom", "start", "end", "name"]].assign(score=score, strand=examples["strand"])
     with atomic(path) as temporary:
         bed.sort_values(["chrom", "start", "end"], kind="stable").to_csv(temporary, sep="\t", header=False, index=False)

@@ -3,7 +3,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genocontrast.negatives.pool import Sieve, disjoint, summit_windows, tiled_windows
+from genocontrast.negatives.pool import Sieve, summit_windows, tiled_windows
+from genocontrast.negatives.thinning import disjoint
 
 WIDTH = 10
 

@@ -1,0 +1,154 @@
+"""What the columns of BED, narrowPeak, GFF3 and GTF mean. In: text by line; out: regions by line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+
+from genocontrast.artefacts import PathLike
+from genocontrast.errors import FileFormatError, GenocontrastError, RegionError
+from genocontrast.genome.tables import suffixes
+
+COLUMNS_READ = 12
+_NARROW_PEAK = 10
+_ANNOTATION = {".gff", ".gff3", ".gtf"}
+_NAMES = {
+    "gff": (r"(?:^|;)\s*Name=([^;]+)", r"(?:^|;)\s*ID=([^;]+)"),
+    "gtf": (r'transcript_id "([^"]+)"', r'gene_id "([^"]+)"'),
+}
+
+
+def is_annotation(path: PathLike) -> bool:
+    """Whether a file is GFF3 or GTF, by its extension."""
+    return bool(_ANNOTATION & set(suffixes(path)))
+
+
+def parse_bed(table: pd.DataFrame, path: PathLike) -> pd.DataFrame:
+    """Regions of a BED, narrowPeak or broadPeak table; see `read_regions`. The index stays the line."""
+    _need_columns(table, 3, path)
+    text = table.reindex(columns=range(COLUMNS_READ), fill_value="")
+    regions = pd.DataFrame(
+        {
+            "chrom": text[0],
+            "start": _integers(text[1], "start", path),
+            "end": _integers(text[2], "end", path),
+            "name": text[3].replace("", "."),
+            "score": _scores(text[4], path),
+            "strand": _strands(text[5], path),
+        }
+    )
+    _check_widths(regions, path, first=0)
+    if ".narrowpeak" in suffixes(path) or table.shape[1] == _NARROW_PEAK:
+        _need_columns(table, _NARROW_PEAK, path)
+        regions["summit"] = _summits(regions, _integers(text[9], "summit", path), path)
+    return regions
+
+
+def parse_annotation(table: pd.DataFrame, path: PathLike, features: Sequence[str] | None) -> pd.DataFrame:
+    """Regions of a GFF3 or GTF table; see `read_regions`. The index stays the line."""
+    _need_columns(table, 8, path)
+    text = table.reindex(columns=range(9), fill_value="")
+    if features:
+        text = _take_features(text, features, path)
+    regions = pd.DataFrame(
+        {
+            "chrom": text[0].map(unquote),
+            "start": _integers(text[3], "start", path) - 1,
+            "end": _integers(text[4], "end", path),
+            "name": _attribute(text[8], _NAMES["gtf" if ".gtf" in suffixes(path) else "gff"]),
+            "score": _scores(text[5], path),
+            "strand": _strands(text[6], path),
+            "feature": text[2],
+        }
+    )
+    _check_widths(regions, path, first=1)
+    return regions
+
+
+def _refuse(
+    bad: pd.Series,
+    values: pd.Series,
+    problem: str,
+    path: PathLike,
+    remedy: str,
+    error: type[GenocontrastError] = FileFormatError,
+) -> None:
+    """Raise for the first bad row, with its line and value."""
+    if bad.any():
+        first = int(np.argmax(bad.to_numpy()))
+        value = values.iloc[first]
+        raise error(
+            problem,
+            path=path,
+            line=int(bad.index[first]),
+            value=value if isinstance(value, str) else int(value),
+            remedy=remedy,
+        )
+
+
+def _need_columns(table: pd.DataFrame, least: int, path: PathLike) -> None:
+    last = table[least - 1] if least <= table.shape[1] else pd.Series("", index=table.index)
+    text = table.agg(" ".join, axis=1).str.strip() if (last == "").any() else last
+    remedy = f"give each row {least} or more columns, separated by tabs, or leave the row out"
+    _refuse(last == "", text, f"fewer than {least} columns", path, remedy)
+
+
+def _integers(column: pd.Series, what: str, path: PathLike) -> pd.Series:
+    bad = ~column.str.fullmatch(r"-?\d{1,18}")
+    _refuse(bad, column, f"the {what} is not an integer", path, "write plain digits; a line of headings begins with #")
+    return column.astype("int64")
+
+
+def _scores(column: pd.Series, path: PathLike) -> pd.Series:
+    absent = column.str.lower().isin([".", "", "nan", "na"])
+    scores = pd.to_numeric(column.mask(absent), errors="coerce").astype("float64")
+    _refuse(scores.isna() & ~absent, column, "the score is not a number", path, "write . where there is none")
+    return scores
+
+
+def _strands(column: pd.Series, path: PathLike) -> pd.Series:
+    strands = column.replace({"": ".", "?": "."})
+    bad = ~strands.isin(["+", "-", "."])
+    _refuse(bad, column, "the strand is none of + - .", path, "write . where there is none")
+    return strands
+
+
+def _check_widths(regions: pd.DataFrame, path: PathLike, first: int) -> None:
+    """Refuse negative starts and empty regions; `first` is the number of the first base in the file's counting."""
+    start, end = regions["start"], regions["end"]
+    remedy = "correct the row or leave it out"
+    problem = f"the region starts before the chromosome's first base, which is {first} in this format"
+    _refuse(start < 0, start + first, problem, path, remedy, RegionError)
+    if (end <= start).any():
+        where = regions["chrom"] + ":" + (start + first).astype(str) + "-" + end.astype(str)
+        _refuse(end <= start, where, "the region is empty or negative: end before start", path, remedy, RegionError)
+
+
+def _summits(regions: pd.DataFrame, offsets: pd.Series, path: PathLike) -> pd.Series:
+    width = regions["end"] - regions["start"]
+    remedy = "column 10 is the summit's distance from the start, or -1; are the columns shifted?"
+    _refuse((offsets > width) | (offsets < -1), offsets, "the summit lies outside its peak", path, remedy, RegionError)
+    # Some peak callers write the end itself, which is half-open: the last base is meant.
+    inside = np.minimum(offsets, width - 1)
+    return (regions["start"] + inside).where(offsets >= 0, -1)
+
+
+def _take_features(text: pd.DataFrame, features: Sequence[str], path: PathLike) -> pd.DataFrame:
+    chosen = text[2].isin(features)
+    if not chosen.any():
+        has = ", ".join(f"{feature} ({count})" for feature, count in text[2].value_counts().head(12).items())
+        raise FileFormatError(
+            f"no feature of type {' or '.join(features)}", path=path, remedy=f"choose from those it has: {has}"
+        )
+    return text[chosen]
+
+
+def _attribute(column: pd.Series, patterns: Sequence[str]) -> pd.Series:
+    """The first of some attributes that each row has, or '.'."""
+    found = column.str.extract(patterns[0], expand=False)
+    for pattern in patterns[1:]:
+        found = found.fillna(column.str.extract(pattern, expand=False))
+    return found.fillna(".").map(unquote)

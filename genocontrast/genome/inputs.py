@@ -1,0 +1,111 @@
+"""All files that the configuration's genome section names, read and brought into the genome's naming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genocontrast.config import GenomeConfig
+from genocontrast.genome.fasta import Genome
+from genocontrast.genome.promoters import start_sites, surroundings
+from genocontrast.genome.regions import load_regions
+from genocontrast.genome.signal import Signal
+
+_PLACES = {"chrom": "object", "start": "int64", "end": "int64"}
+_BED3 = list(_PLACES)
+_PEAKS = {**_PLACES, "name": "object", "score": "float64", "strand": "object", "summit": "int64"}
+
+
+class Inputs:
+    """The inputs of one data set.
+
+    Parameters
+    ----------
+    config : GenomeConfig
+        The genome section.
+
+    Attributes
+    ----------
+    genome : Genome
+    signal : Signal
+    sites : pandas.DataFrame
+        Every TSS of the annotation: chrom, start, end, name, score, strand, tss.
+    open_chromatin : pandas.DataFrame
+        Peaks with `summit`: the centre where a file gives none.
+    evidence : pandas.DataFrame
+        chrom, start, end, source, kind.
+    excluded, annotation : pandas.DataFrame
+        chrom, start, end, and source or feature.
+    files : list of dict
+        role, file, rows, kept and renamed of each file.
+    paths : dict of str to str
+        Path of each file by its role.
+    """
+
+    def __init__(self, config: GenomeConfig) -> None:
+        self.files: list[dict[str, Any]] = []
+        self.paths: dict[str, str] = {}
+        self.genome = Genome(config.fasta)
+        sequences = len(self.genome.sizes)
+        self._record("fasta", config.fasta, rows=sequences, kept=sequences, renamed={})
+        self.sites = start_sites(self._read("promoters", config.promoters, config.promoter_features), config.promoters)
+        self.signal = Signal(config.signal, self.genome)
+        for path, entry in zip(config.signal, self.signal.files, strict=True):
+            self._record("signal", path, rows=entry["rows"], kept=entry["kept"], renamed=entry["renamed"])
+        self.open_chromatin = self._open_chromatin(config)
+        self.excluded = self._excluded(config)
+        self.evidence = self._evidence(config)
+        self.annotation = self._annotation(config)
+
+    def _record(self, role: str, path: str, **entry: Any) -> None:
+        number = sum(known["role"] == role for known in self.files)
+        self.paths[f"{role}.{number}" if number else role] = path
+        self.files.append({"role": role, "file": Path(path).name, **entry})
+
+    def _read(self, role: str, path: str, features: Sequence[str] | None = None) -> pd.DataFrame:
+        found = load_regions(path, self.genome, features)
+        self._record(role, path, rows=found.rows, kept=len(found.regions), renamed=found.renamed)
+        return found.regions
+
+    def _open_chromatin(self, config: GenomeConfig) -> pd.DataFrame:
+        parts = [_with_summit(self._read("open_chromatin", path))[list(_PEAKS)] for path in config.open_chromatin]
+        return pd.concat(parts, ignore_index=True) if parts else _empty(_PEAKS)
+
+    def _excluded(self, config: GenomeConfig) -> pd.DataFrame:
+        parts = [self._read("exclude", path)[_BED3].assign(source=Path(path).name) for path in config.exclude]
+        return pd.concat(parts, ignore_index=True) if parts else _empty({**_PLACES, "source": "object"})
+
+    def _evidence(self, config: GenomeConfig) -> pd.DataFrame:
+        parts = [self.sites[_BED3].assign(source=_source(config.promoters, config.promoter_features), kind="tss")]
+        for entry in config.evidence:
+            regions = self._read("evidence", entry.path, entry.features)
+            if entry.only_without_tss:
+                known = regions["name"].isin(self.sites["name"]) & (regions["name"] != ".")
+                self.files[-1]["with_tss"] = int(known.sum())
+                regions = regions[~known]
+            around = surroundings(regions, entry.upstream, entry.downstream, self.genome.sizes)
+            parts.append(around.assign(source=_source(entry.path, entry.features), kind="evidence"))
+        return pd.concat(parts, ignore_index=True)
+
+    def _annotation(self, config: GenomeConfig) -> pd.DataFrame:
+        if config.annotation is None:
+            return _empty({**_PLACES, "feature": "object"})
+        return self._read("annotation", config.annotation.path, config.annotation.features)[[*_BED3, "feature"]]
+
+
+def _empty(types: Mapping[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(types)).astype(dict(types))
+
+
+def _source(path: str, features: Sequence[str]) -> str:
+    return f"{Path(path).name}:{','.join(features)}" if features else Path(path).name
+
+
+def _with_summit(regions: pd.DataFrame) -> pd.DataFrame:
+    """The centre stands in for a summit that the file does not give."""
+    centre = (regions["start"] + regions["end"]) // 2
+    summit = regions.get("summit", centre)
+    return regions.assign(summit=summit.where(summit >= 0, centre))

@@ -1,0 +1,114 @@
+"""Interval algebra with bedtools; its temporary files lie in a folder that is always removed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pybedtools
+from numpy.typing import NDArray
+
+from genocontrast.errors import MissingToolError
+
+_BED3 = ["chrom", "start", "end"]
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """A folder for bedtools' files, removed on success and on failure."""
+    if shutil.which("bedtools") is None:
+        raise MissingToolError("bedtools is not on PATH", remedy="install bedtools (conda, apt or brew) and try again")
+    before = pybedtools.get_tempdir()
+    with tempfile.TemporaryDirectory(prefix="genocontrast.") as folder:
+        pybedtools.set_tempdir(folder)
+        try:
+            yield Path(folder)
+        finally:
+            pybedtools.set_tempdir(before)
+
+
+def _sorted(regions: pd.DataFrame, folder: Path, name: str) -> pybedtools.BedTool:
+    """The regions as a sorted BED file whose name column is the row's position."""
+    table = regions[_BED3].assign(row=np.arange(len(regions))).sort_values(_BED3, kind="stable")
+    path = folder / f"{name}.bed"
+    table.to_csv(path, sep="\t", header=False, index=False)
+    return pybedtools.BedTool(str(path))
+
+
+def _frame(result: pybedtools.BedTool) -> pd.DataFrame:
+    found = pd.read_csv(result.fn, sep="\t", header=None, names=_BED3, usecols=[0, 1, 2], dtype=str, na_filter=False)
+    return found.astype({"start": "int64", "end": "int64"})
+
+
+def overlaps(regions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each region shares a base with any of the others, on either strand.
+
+    Parameters
+    ----------
+    regions, others : pandas.DataFrame
+        chrom, start, end.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape=(n,)
+        In the order of `regions`.
+    """
+    hit = np.zeros(len(regions), dtype=bool)
+    if regions.empty or others.empty:
+        return hit
+    with _workspace() as folder:
+        found = _sorted(regions, folder, "regions").intersect(_sorted(others, folder, "others"), u=True, sorted=True)
+        rows = pd.read_csv(found.fn, sep="\t", header=None, usecols=[3]) if Path(found.fn).stat().st_size else None
+    if rows is not None:
+        hit[rows[3].to_numpy()] = True
+    return hit
+
+
+def merge(regions: pd.DataFrame) -> pd.DataFrame:
+    """The bases that any region covers, as disjoint regions (chrom, start, end), sorted; touching ones join."""
+    if regions.empty:
+        return regions[_BED3].reset_index(drop=True)
+    with _workspace() as folder:
+        return _frame(_sorted(regions, folder, "regions").merge())
+
+
+def subtract(regions: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """What of the regions no other covers (chrom, start, end), sorted; a region may fall into several pieces."""
+    if regions.empty or others.empty:
+        return regions[_BED3].sort_values(_BED3, kind="stable", ignore_index=True)
+    with _workspace() as folder:
+        left = _sorted(regions, folder, "regions").subtract(_sorted(others, folder, "others"))
+        if not Path(left.fn).stat().st_size:
+            return regions.iloc[:0][_BED3].reset_index(drop=True)
+        return _frame(left)
+
+
+def nearest_distance(regions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.int64]:
+    """Distance in bp of each region to the nearest other of its chromosome: 0 overlapping, 1 touching, -1 none.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape=(n,)
+        In the order of `regions`.
+    """
+    distance = np.full(len(regions), -1, dtype=np.int64)
+    if regions.empty or others.empty:
+        return distance
+    with _workspace() as folder:
+        found = _sorted(regions, folder, "regions").closest(_sorted(others, folder, "others"), d=True, t="first")
+        rows = pd.read_csv(found.fn, sep="\t", header=None, usecols=[3, 8])
+    distance[rows[3].to_numpy()] = rows[8].to_numpy()
+    return distance
+
+
+def widen(regions: pd.DataFrame, margin: int, sizes: Mapping[str, int]) -> pd.DataFrame:
+    """The regions (chrom, start, end) with `margin` bp more on either side, cut at the chromosome's ends."""
+    wide = regions[_BED3].reset_index(drop=True)
+    wide["start"] = np.maximum(wide["start"] - margin, 0)
+    wide["end"] = np.minimum(wide["end"] + margin, wide["chrom"].map(sizes))
+    return wide

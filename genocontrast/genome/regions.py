@@ -1,0 +1,120 @@
+"""Regions: BED, narrowPeak, broadPeak, GFF3 and GTF as one table, 0-based and half-open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from genocontrast.artefacts import PathLike
+from genocontrast.errors import FileFormatError, RegionError
+from genocontrast.genome.formats import COLUMNS_READ, is_annotation, parse_annotation, parse_bed
+from genocontrast.genome.names import reconcile
+from genocontrast.genome.tables import read_columns
+
+if TYPE_CHECKING:
+    from genocontrast.genome.fasta import Genome
+
+
+@dataclass(frozen=True)
+class RegionFile:
+    """What was read from a file, and what was not.
+
+    Attributes
+    ----------
+    regions : pandas.DataFrame
+        See `read_regions`.
+    rows : int
+        Rows of the asked-for features, before any was dropped.
+    renamed : dict of str to str
+        Chromosome names of the file that the genome spells otherwise.
+    """
+
+    regions: pd.DataFrame
+    rows: int
+    renamed: dict[str, str]
+
+
+def read_regions(path: PathLike, genome: Genome | None = None, features: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a BED, narrowPeak, broadPeak, GFF3 or GTF file, plain, gzip or bgzip.
+
+    Parameters
+    ----------
+    path : path
+        The extension tells GFF3 and GTF; everything else is read as BED, ten columns as narrowPeak.
+    genome : Genome, optional
+        Chromosome names are brought into its naming, and regions beyond a chromosome's end are refused.
+    features : sequence of str, optional
+        Feature types (column 3) to take from GFF3 or GTF; None or empty takes all. BED has none: ignored.
+
+    Returns
+    -------
+    pandas.DataFrame
+        chrom, start, end (0-based, half-open), name, score (NaN where absent), strand (+ - .), in the file's
+        order; `feature` for GFF3 and GTF; `summit` for narrowPeak (0-based position, -1 where absent).
+
+    Raises
+    ------
+    FileFormatError, RegionError, NamingError
+        With file, line, value and remedy.
+    """
+    return load_regions(path, genome, features).regions
+
+
+def load_regions(path: PathLike, genome: Genome | None = None, features: Sequence[str] | None = None) -> RegionFile:
+    """Like `read_regions`, with the counts and the renaming."""
+    table = read_columns(path, most=COLUMNS_READ)
+    if table.empty:
+        raise FileFormatError("no regions in this file", path=path, remedy="leave it out of the configuration")
+    regions = parse_annotation(table, path, features) if is_annotation(path) else parse_bed(table, path)
+    rows = len(regions)
+    renamed: dict[str, str] = {}
+    if genome is not None:
+        counts = regions["chrom"].value_counts(sort=False)
+        renaming = reconcile({str(name): int(count) for name, count in counts.items()}, genome.sizes, path)
+        regions = regions.assign(chrom=regions["chrom"].map(renaming.names)).dropna(subset="chrom")
+        check_within(regions, genome.sizes, path)
+        renamed = renaming.renamed
+    return RegionFile(regions.reset_index(drop=True), rows, renamed)
+
+
+def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike | None = None) -> None:
+    """Check that every region is within its chromosome and not empty.
+
+    Parameters
+    ----------
+    regions : pandas.DataFrame
+        chrom, start, end; with `path`, the index holds its lines.
+    sizes : mapping of str to int
+        Sizes of the chromosomes, bp.
+
+    Raises
+    ------
+    RegionError
+        Naming how many are not, and the first of them.
+    """
+    size = regions["chrom"].astype(object).map(sizes)
+    start, end = regions["start"], regions["end"]
+    # A chromosome that is not there has size NaN: no comparison with it is true.
+    bad = ~((start >= 0) & (start < end) & (end <= size))
+    if not bad.any():
+        return
+    position = int(np.argmax(bad.to_numpy()))
+    chrom, first, last = regions.iloc[position][["chrom", "start", "end"]]
+    known = f"{chrom} has {sizes[chrom]} bp" if chrom in sizes else f"there is no sequence {chrom!r}"
+    raise RegionError(
+        f"{int(bad.sum())} of {len(regions)} regions are empty or outside their chromosome; {known}",
+        path=path,
+        line=None if path is None else int(regions.index[position]),
+        value=f"{chrom}:{first}-{last}",
+        remedy="clip the regions, or use a file of the same assembly as the genome",
+    )
+
+
+def resize(regions: pd.DataFrame, width: int) -> pd.DataFrame:
+    """Regions of one width around the same centres: start is (start + end) // 2 - width // 2, on either strand."""
+    start = (regions["start"] + regions["end"]) // 2 - width // 2
+    return regions.assign(start=start, end=start + width)

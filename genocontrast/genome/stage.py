@@ -1,0 +1,129 @@
+"""The genome stage: check the inputs, make the promoters, split the chromosomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genocontrast.artefacts import provenance, write_json, write_parquet, write_table
+from genocontrast.config import SPLITS, Config, GenomeConfig
+from genocontrast.errors import RegionError
+from genocontrast.genome.inputs import Inputs
+from genocontrast.genome.intervals import overlaps
+from genocontrast.genome.plausibility import plausibility
+from genocontrast.genome.promoters import inside, promoter_windows, unique_sites
+from genocontrast.genome.splits import assign_splits
+from genocontrast.sequence import N_CODE, gc_fraction
+
+_PROMOTER_COLUMNS = ["chrom", "start", "end", "name", "score", "strand", "tss"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the stage makes, before it is written: tables, and the record that becomes genome.json."""
+
+    promoters: pd.DataFrame
+    evidence: pd.DataFrame
+    open_chromatin: pd.DataFrame
+    excluded: pd.DataFrame
+    annotation: pd.DataFrame
+    record: dict[str, Any]
+
+
+def prepare(config: Config) -> Prepared:
+    """Read and check every input of a data set, and make its promoters and splits.
+
+    Raises
+    ------
+    FileFormatError, NamingError, RegionError, SplitError
+        Naming file, line, value and remedy.
+    """
+    inputs = Inputs(config.genome)
+    promoters, counts = _promoters(inputs, config)
+    chosen = assign_splits(config.genome.splits, promoters, inputs.genome)
+    sealed = promoters["chrom"].isin(config.genome.splits.sealed)
+    within = promoters["chrom"].isin(list(chosen))
+    counts |= {"sealed": int(sealed.sum()), "outside_splits": int((~within & ~sealed).sum())}
+    promoters = promoters[within].reset_index(drop=True)
+    counts |= {"promoters": len(promoters), "open_chromatin": len(inputs.open_chromatin)}
+    counts["evidence_with_tss"] = sum(entry.get("with_tss", 0) for entry in inputs.files)
+    counts |= {"evidence": len(inputs.evidence), "excluded_regions": len(inputs.excluded)}
+    record = {
+        "provenance": provenance("genome", portable(config.genome), inputs.paths),
+        "sequences": _sequences(inputs, chosen),
+        "files": inputs.files,
+        "counts": counts,
+        "splits": {split: [chrom for chrom, its in chosen.items() if its == split] for split in SPLITS}
+        | {"sealed": [chrom for chrom in inputs.genome.sizes if chrom in config.genome.splits.sealed]},
+        "plausibility": plausibility(promoters, inputs),
+    }
+    return Prepared(promoters, inputs.evidence, inputs.open_chromatin, inputs.excluded, inputs.annotation, record)
+
+
+def run(config: Config, results: Path) -> None:
+    """Write results/genome/: promoters, evidence, open chromatin, exclusions, annotation and genome.json."""
+    prepared = prepare(config)
+    folder, record = Path(results) / "genome", prepared.record["provenance"]
+    for name in ("promoters", "evidence", "open_chromatin", "excluded", "annotation"):
+        write_parquet(folder / f"{name}.parquet", getattr(prepared, name), record)
+    bed = prepared.promoters[_PROMOTER_COLUMNS[:6]]
+    write_table(folder / "promoters.bed", bed.assign(score=0), header=False)
+    # Last, so that a run cut short has no genome.json.
+    write_json(folder / "genome.json", prepared.record)
+
+
+def portable(config: GenomeConfig) -> dict[str, Any]:
+    """The genome section with file names in place of paths, the same on every machine."""
+
+    def bare(value: Any, key: str = "") -> Any:
+        if isinstance(value, Mapping):
+            return {name: bare(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [bare(item, key) for item in value]
+        is_path = key in ("fasta", "promoters", "open_chromatin", "signal", "exclude", "path")
+        return Path(value).name if is_path and isinstance(value, str) else value
+
+    return bare(config.model_dump(mode="json"))
+
+
+def _promoters(inputs: Inputs, config: Config) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Promoter windows, and how many each filter removed."""
+    sites = unique_sites(inputs.sites)
+    counts = {"transcripts": len(inputs.sites), "duplicate_tss": len(inputs.sites) - len(sites)}
+    windows = promoter_windows(sites, config.genome.upstream, config.genome.downstream)[_PROMOTER_COLUMNS]
+
+    def keep(rule: str, good: np.ndarray) -> pd.DataFrame:
+        counts[rule] = int((~good).sum())
+        return windows[good].reset_index(drop=True)
+
+    windows = keep("outside_chromosome", inside(windows, inputs.genome.sizes).to_numpy())
+    windows = keep("excluded", ~overlaps(windows, inputs.excluded))
+    unknown = (inputs.genome.codes(windows) == N_CODE).mean(1) if len(windows) else np.zeros(0)
+    windows = keep("too_many_n", unknown <= config.negatives.max_n_fraction)
+    if windows.empty:
+        removed = ", ".join(f"{rule} {count}" for rule, count in counts.items())
+        raise RegionError("no promoter is left", path=config.genome.promoters, remedy=f"look at what went: {removed}")
+    return windows, counts
+
+
+def _sequences(inputs: Inputs, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Size, composition and split of each sequence."""
+    rows = []
+    for chrom, size in inputs.genome.sizes.items():
+        codes = inputs.genome.chromosome(chrom)
+        rows.append(
+            {
+                "chrom": chrom,
+                "size": size,
+                "gc": float(gc_fraction(codes)),
+                "n_fraction": float((codes == N_CODE).mean()),
+                "masked_fraction": float(inputs.genome.soft_mask(chrom).mean()),
+                "split": chosen.get(chrom),
+            }
+        )
+    return rows

@@ -1,0 +1,104 @@
+"""Text files of genomics as they come: plain, gzip or bgzip, with comments, `track` lines and blank lines."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pandas as pd
+
+from genocontrast.artefacts import PathLike, existing
+from genocontrast.errors import FileFormatError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_SNIFFED_BYTES = 1 << 16
+_SKIPPED = r"#|track(?:\s|$)|browser(?:\s|$)|\s*$"
+
+
+def is_gzip(path: PathLike) -> bool:
+    """Whether a file is gzip (or bgzip) by its first bytes, whatever its name."""
+    with open(existing(path), "rb") as handle:
+        return handle.read(2) == _GZIP_MAGIC
+
+
+def refuse_truncated(path: PathLike) -> None:
+    """Raise a FileFormatError for a bgzip file without its end mark: cut at a block's edge it would read as whole."""
+    with open(existing(path), "rb") as handle:
+        head = handle.read(18)
+        is_bgzip = head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC"
+        if not is_bgzip:
+            return
+        handle.seek(0, io.SEEK_END)
+        handle.seek(-min(len(_BGZIP_END), handle.tell()), io.SEEK_END)
+        if handle.read() != _BGZIP_END:
+            raise truncated(path)
+
+
+def truncated(path: PathLike) -> FileFormatError:
+    """The error for a file that ends too early."""
+    return FileFormatError("the file is truncated or damaged", path=path, remedy="copy or download it again")
+
+
+@contextmanager
+def reading(path: PathLike) -> Iterator[BinaryIO]:
+    """Open a plain, gzip or bgzip file as bytes; a FileFormatError where it is missing, truncated or damaged."""
+    found = existing(path)
+    refuse_truncated(found)
+    try:
+        with gzip.open(found, "rb") if is_gzip(found) else open(found, "rb") as handle:
+            yield cast(BinaryIO, handle)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise truncated(path) from None
+
+
+def suffixes(path: PathLike) -> list[str]:
+    """Lower-case extensions of a file without those of compression: ['.gff3'] of 'genes.GFF3.gz'."""
+    return [part.lower() for part in Path(path).suffixes if part.lower() not in (".gz", ".bgz")]
+
+
+def _width(path: PathLike) -> int:
+    """The largest number of tab-separated columns near the file's beginning."""
+    with reading(path) as handle:
+        lines = handle.read(_SNIFFED_BYTES).splitlines()
+    return max((line.count(b"\t") + 1 for line in lines), default=0)
+
+
+def read_columns(path: PathLike, most: int) -> pd.DataFrame:
+    """The data rows of a tab-separated file as text.
+
+    Parameters
+    ----------
+    path : path
+        Plain, gzip or bgzip.
+    most : int
+        Columns beyond this number are ignored.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns 0, 1, ... of str, '' where a row is short; the index is the 1-based line of the file. Comments,
+        `track`, `browser` and blank lines are left out, and so is all that follows a GFF's ``##FASTA``.
+    """
+    columns = list(range(min(_width(path), most)))
+    if not columns:
+        raise FileFormatError("the file is empty", path=path, remedy="leave it out of the configuration")
+    with reading(path) as handle:
+        # Quotes are letters like any other here, and every physical line is a row, so that the index counts lines.
+        table = pd.read_csv(
+            handle, sep="\t", header=None, names=columns, usecols=columns, index_col=False, dtype=str,
+            quoting=csv.QUOTE_NONE, skip_blank_lines=False, na_filter=False, encoding_errors="replace",
+            low_memory=False,
+        )  # fmt: skip
+    table.index += 1
+    first = table[0]
+    sequences = first.str.startswith(("##FASTA", ">"))
+    if sequences.any():
+        table = table.iloc[: int(sequences.to_numpy().argmax())]
+    return table[~table[0].str.match(_SKIPPED)]

@@ -1,0 +1,289 @@
+"""Genome: windows against string slicing, strands, the cache, and what no FASTA may be."""
+
+import gzip
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genocontrast.errors import ConfigError, FileFormatError, NamingError, RegionError, ShapeError
+from genocontrast.genome import Genome
+from genocontrast.genome.cache import cache_folder, read_cache, write_cache
+
+SEQUENCES = {"chrA": "ACGTNacgtnRYSWacgtTTGACA", "chrB": "G", "chrC": "ttgacAAACCCGGGTTTAC"}
+COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
+
+
+def letters(text):
+    return "".join(letter if letter in "ACGT" else "N" for letter in text.upper())
+
+
+def fasta_text(sequences, line=7):
+    lines = []
+    for name, text in sequences.items():
+        lines += [f">{name} a description", *(text[at : at + line] for at in range(0, len(text), line))]
+    return "\n".join(lines) + "\n"
+
+
+def frame(*rows):
+    return pd.DataFrame(rows, columns=["chrom", "start", "end", "strand"][: len(rows[0])])
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fasta") / "small.fa"
+    path.write_text(fasta_text(SEQUENCES))
+    return Genome(path)
+
+
+def test_sizes_in_the_order_of_the_file(genome):
+    assert list(genome.sizes.items()) == [(name, len(text)) for name, text in SEQUENCES.items()]
+    assert repr(genome) == "Genome('small.fa': 3 sequences, 44 bp)"
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip", "bgzip", "crlf"])
+def test_every_packing_reads_the_same(tmp_path, genome, kind):
+    text, path = fasta_text(SEQUENCES), tmp_path / "g.fa.gz"
+    if kind == "gzip":
+        path.write_bytes(gzip.compress(text.encode()))
+    elif kind == "bgzip":
+        with pysam.BGZFile(str(path), "w", None) as handle:
+            handle.write(text.encode())
+    else:
+        path.write_bytes(text.replace("\n", "\r\n" if kind == "crlf" else "\n").encode())
+    packed = Genome(path)
+    for name in SEQUENCES:
+        np.testing.assert_array_equal(packed.chromosome(name), genome.chromosome(name))
+        np.testing.assert_array_equal(packed.soft_mask(name), genome.soft_mask(name))
+
+
+def test_whole_sequences(genome):
+    for name, text in SEQUENCES.items():
+        assert genome.sequence(name, 0, len(text)) == letters(text)
+        assert genome.soft_mask(name).tolist() == [letter.islower() for letter in text]
+        assert ["ACGTN"[code] for code in genome.chromosome(name)] == list(letters(text))
+
+
+@st.composite
+def windows(draw):
+    length = draw(st.integers(1, 12))
+    rows = []
+    for _ in range(draw(st.integers(1, 8))):
+        chrom = draw(st.sampled_from([name for name, text in SEQUENCES.items() if len(text) >= length]))
+        start = draw(st.integers(0, len(SEQUENCES[chrom]) - length))
+        rows.append((chrom, start, start + length, draw(st.sampled_from("+-."))))
+    return frame(*rows)
+
+
+@given(windows())
+def test_windows_are_slices_of_the_text(genome, regions):
+    codes, one_hot, masked = genome.codes(regions), genome.one_hot(regions), genome.masked(regions)
+    assert one_hot.shape == (len(regions), 4, codes.shape[1])
+    assert one_hot.dtype == np.float32
+    for row, (chrom, start, end, strand) in enumerate(regions.itertuples(index=False)):
+        raw = SEQUENCES[chrom][start:end]
+        expected = letters(raw)
+        if strand == "-":
+            expected = expected.translate(COMPLEMENT)[::-1]
+        assert "".join("ACGTN"[code] for code in codes[row]) == expected
+        assert genome.sequence(chrom, start, end, strand) == expected
+        assert masked[row] == pytest.approx(sum(map(str.islower, raw)) / len(raw))
+        for column, letter in enumerate(expected):
+            assert one_hot[row, :, column].tolist() == [float(letter == base) for base in "ACGT"]
+
+
+def test_width_keeps_the_centre(genome):
+    codes = genome.codes(frame(("chrA", 8, 9, "+"), ("chrA", 4, 14, "-")), width=6)
+    assert ["".join("ACGTN"[code] for code in row) for row in codes] == [
+        letters(SEQUENCES["chrA"][5:11]),
+        letters(SEQUENCES["chrA"][6:12]).translate(COMPLEMENT)[::-1],
+    ]
+
+
+def test_windows_need_no_ordered_index_and_take_categories(genome):
+    regions = frame(("chrC", 2, 5), ("chrA", 0, 3)).set_axis([7, 7])
+    regions["chrom"] = regions["chrom"].astype("category")
+    assert genome.codes(regions).tolist() == [[2, 0, 1], [0, 1, 2]]
+
+
+def test_masked_takes_regions_of_different_lengths(genome):
+    assert genome.masked(frame(("chrA", 0, 10), ("chrC", 0, 5), ("chrC", 5, 6))).tolist() == [0.5, 1.0, 0.0]
+
+
+def test_no_regions_give_no_windows(genome):
+    empty = frame(("chrA", 0, 1)).iloc[:0]
+    assert genome.codes(empty, width=5).shape == (0, 5)
+    assert genome.masked(empty).shape == (0,)
+
+
+def test_the_arrays_may_be_written_to(genome):
+    codes = genome.codes(frame(("chrB", 0, 1)))
+    codes[:] = 3
+    assert genome.sequence("chrB", 0, 1) == "G"
+
+
+@pytest.mark.parametrize("row", [("chrA", -1, 4), ("chrA", 20, 25), ("chrA", 3, 3), ("chrZ", 0, 4)])
+def test_regions_outside_are_refused(genome, row):
+    good = ("chrC", 0, row[2] - row[1])
+    with pytest.raises(RegionError, match=f"{row[0]}:{row[1]}-{row[2]}"):
+        genome.codes(frame(row, good))
+    with pytest.raises(RegionError, match=r"[12] of 2 regions"):
+        genome.masked(frame(good, row))
+
+
+def test_lengths_that_differ_are_refused(genome):
+    with pytest.raises(ShapeError, match="2 different lengths"):
+        genome.codes(frame(("chrA", 0, 4), ("chrA", 0, 5)))
+
+
+def test_sequence_refuses_unknown_names_and_places(genome):
+    with pytest.raises(NamingError, match="chrZ"):
+        genome.sequence("chrZ", 0, 1)
+    with pytest.raises(RegionError, match="chrB:0-2"):
+        genome.sequence("chrB", 0, 2)
+    with pytest.raises(RegionError, match="strand"):
+        genome.sequence("chrA", 0, 2, "x")
+
+
+BAD = {
+    "empty": (b"", "empty", 1),
+    "no header": (b"ACGT\nACGT\n", "'>'", 1),
+    "fastq": (b"@r\nACGT\n+\nIIII\n", "'>'", 1),
+    "quality": (b">r\nACGT\n+\nIIII\n", "not a DNA letter", 3),
+    "duplicate": (b">a\nACGT\n>b\nA\n>a x\nTT\n", "two records have the name 'a'; the first is in line 1", 5),
+    "empty record": (b">a\nACGT\n>b\n>c\nA\n", "'b' is empty", 3),
+    "empty last record": (b">a\nACGT\n>b\n", "'b' is empty", 3),
+    "letter": (b">a\nACGT\nAC1T\n", "column 3", 3),
+    "gap": (b">a\nAC-T\n", "'-'", 2),
+    "space": (b">a\nAC GT\n", "column 3", 2),
+    "not ASCII": (b">a\nACGT\nAC\xe9GT\n", "column 3", 3),
+    "nameless": (b">a\nAC\n>\nAC\n", "no name", 3),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_no_fasta_is_refused_with_its_line(tmp_path, case, packed):
+    content, message, line = BAD[case]
+    path = tmp_path / "bad.fa"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(FileFormatError) as caught:
+        Genome(path)
+    assert message in str(caught.value)
+    assert (caught.value.path, caught.value.line) == (path, line)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileFormatError, match=r"nowhere\.fa: no such file"):
+        Genome(tmp_path / "nowhere.fa")
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bgzip", "bgzip without its end"])
+def test_truncated_files_are_refused_and_leave_no_cache(tmp_path, monkeypatch, kind, capfd):
+    monkeypatch.setenv("GENOCONTRAST_CACHE", str(tmp_path / "cache"))
+    text = f">a\n{''.join(np.random.default_rng(0).choice(list('ACGT'), 300_000))}\n".encode()
+    path = tmp_path / "cut.fa.gz"
+    if kind == "gzip":
+        path.write_bytes(gzip.compress(text))
+    else:
+        with pysam.BGZFile(str(path), "w", None) as handle:
+            handle.write(text)
+    content = path.read_bytes()
+    path.write_bytes(content[:-28] if kind == "bgzip without its end" else content[: len(content) // 2])
+    with pytest.raises(FileFormatError, match="truncated"):
+        Genome(path)
+    assert list((tmp_path / "cache").glob("*")) == []
+    assert capfd.readouterr().err == ""
+
+
+class TestCache:
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("GENOCONTRAST_CACHE", str(tmp_path / "cache"))
+        self.folder = tmp_path / "cache"
+        self.fasta = tmp_path / "g.fa"
+        self.fasta.write_text(fasta_text(SEQUENCES))
+
+    def test_it_is_read_once(self, monkeypatch):
+        Genome(self.fasta)
+        monkeypatch.setattr(pysam, "FastxFile", None)
+        assert Genome(self.fasta).sequence("chrB", 0, 1) == "G"
+
+    def test_the_same_content_elsewhere_is_the_same_genome(self, tmp_path):
+        copy = tmp_path / "copy.fa"
+        copy.write_text(self.fasta.read_text())
+        assert Genome(copy).checksum == Genome(self.fasta).checksum
+        assert len(list(self.folder.iterdir())) == 1
+
+    def test_a_changed_file_is_another_genome(self):
+        before = Genome(self.fasta)
+        self.fasta.write_text(">chrB\nTT\n")
+        after = Genome(self.fasta)
+        assert after.sizes == {"chrB": 2}
+        assert before.sequence("chrB", 0, 1) == "G"
+
+    @pytest.mark.parametrize("damage", ["cut", "empty", "half", "garbage"])
+    def test_a_damaged_copy_is_made_anew(self, damage):
+        Genome(self.fasta)
+        (copy,) = self.folder.iterdir()
+        content = copy.read_bytes()
+        damaged = {"cut": content[:-1], "empty": b"", "half": content[: len(content) // 2], "garbage": b"\x07" * 200}
+        copy.write_bytes(damaged[damage])
+        assert Genome(self.fasta).sequence("chrC", 0, 6) == "TTGACA"
+        assert copy.read_bytes() == content
+
+    def test_a_copy_that_lost_bases_is_made_anew(self):
+        Genome(self.fasta)
+        (copy,) = self.folder.iterdir()
+        content = copy.read_bytes()
+        copy.write_bytes(content[5:])
+        assert Genome(self.fasta).sequence("chrA", 0, 4) == "ACGT"
+
+    def test_a_failure_while_writing_leaves_nothing(self):
+        def half():
+            yield "chrA", np.zeros(10, np.uint8)
+            raise FileFormatError("cut")
+
+        path = self.folder / "x.codes"
+        with pytest.raises(FileFormatError, match="cut"):
+            write_cache(path, half())
+        assert list(self.folder.iterdir()) == []
+        assert read_cache(path) is None
+
+    def test_a_killed_writer_leaves_no_copy_under_the_final_name(self):
+        script = (
+            "import os, sys, numpy as np; from pathlib import Path; from genocontrast.genome.cache import write_cache\n"
+            "def half():\n    yield 'chrA', np.zeros(10, np.uint8)\n    os._exit(9)\n"
+            "write_cache(Path(sys.argv[1]), half())"
+        )
+        path = self.folder / "x.codes"
+        assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == 9
+        assert read_cache(path) is None
+        assert Genome(self.fasta).sizes["chrB"] == 1
+
+    def test_two_processes_at_once(self):
+        script = "import sys; from genocontrast.genome import Genome; print(Genome(sys.argv[1]).sequence('chrC', 0, 6))"
+        command = [sys.executable, "-c", script, str(self.fasta)]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        assert [process.communicate()[0].strip() for process in both] == ["TTGACA", "TTGACA"]
+        assert len(list(self.folder.iterdir())) == 1
+
+    def test_a_folder_that_cannot_be_made_is_named(self, monkeypatch, tmp_path):
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("GENOCONTRAST_CACHE", str(tmp_path / "file" / "cache"))
+        with pytest.raises(ConfigError, match="GENOCONTRAST_CACHE"):
+            Genome(self.fasta)
+
+    def test_where_it_lies(self, monkeypatch, tmp_path):
+        assert cache_folder() == self.folder
+        monkeypatch.delenv("GENOCONTRAST_CACHE")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+        assert cache_folder() == tmp_path / "xdg" / "genocontrast"
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        assert str(cache_folder()) == os.path.expanduser("~/.cache/genocontrast")

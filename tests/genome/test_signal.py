@@ -1,0 +1,213 @@
+"""Signal: bigWig against an array of bases, fragments against counted cuts, replicates against their mean."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pyBigWig
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genocontrast.errors import FileFormatError, GenocontrastWarning, NamingError, RegionError
+from genocontrast.genome import Genome, Signal
+from genocontrast.genome import signal as signal_module
+
+SIZES = {"chrI": 400, "chrII": 250, "chrmt": 30}
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory):
+    path = tmp_path_factory.mktemp("signal") / "g.fa"
+    path.write_text(
+        "".join(f">{chrom}\n{'ACGT' * size}"[: size + len(chrom) + 2] + "\n" for chrom, size in SIZES.items())
+    )
+    assert Genome(path).sizes == SIZES
+    return Genome(path)
+
+
+def bigwig(path, sizes, entries):
+    with pyBigWig.open(str(path), "w") as handle:
+        handle.addHeader(list(sizes.items()))
+        for chrom in sizes:
+            rows = [row for row in entries if row[0] == chrom]
+            if rows:
+                _, starts, ends, values = (list(column) for column in zip(*rows, strict=True))
+                handle.addEntries([chrom] * len(rows), starts, ends=ends, values=values)
+    return path
+
+
+def frame(rows):
+    return pd.DataFrame(rows, columns=["chrom", "start", "end"])
+
+
+def random_regions(rng, n):
+    rows = []
+    for chrom in rng.choice(list(SIZES), n):
+        start, end = sorted(rng.choice(SIZES[chrom] + 1, 2, replace=False))
+        rows.append((str(chrom), int(start), int(end)))
+    return frame(rows)
+
+
+ENTRIES = [("chrI", 5, 10, 2.0), ("chrI", 10, 11, 0.5), ("chrI", 60, 300, 1.0), ("chrII", 200, 250, 4.0)]
+
+
+def per_base(entries):
+    bases = {chrom: np.zeros(size) for chrom, size in SIZES.items()}
+    for chrom, start, end, value in entries:
+        bases[chrom][start:end] += value
+    return bases
+
+
+@pytest.mark.parametrize("block", [1 << 24, 64])
+def test_bigwig_is_the_mean_of_its_bases(tmp_path, genome, monkeypatch, block):
+    monkeypatch.setattr(signal_module, "_BLOCK", block)
+    regions, bases = random_regions(np.random.default_rng(0), 60), per_base(ENTRIES)
+    signal = Signal(bigwig(tmp_path / "s.bw", SIZES, ENTRIES), genome)
+    expected = [bases[chrom][start:end].mean() for chrom, start, end in regions.itertuples(index=False)]
+    np.testing.assert_allclose(signal.mean(regions), expected)
+    assert signal.files == [{"file": "s.bw", "rows": None, "kept": None, "renamed": {}}]
+
+
+def test_no_value_of_a_bigwig_counts_as_zero(tmp_path, genome):
+    path = bigwig(tmp_path / "s.bigWig", SIZES, [("chrI", 5, 10, float("nan")), ("chrI", 10, 15, 3.0)])
+    assert Signal(path, genome).mean(frame([("chrI", 5, 15), ("chrII", 0, 9)])).tolist() == [1.5, 0.0]
+
+
+def test_replicates_are_averaged(tmp_path, genome):
+    one = bigwig(tmp_path / "a.bw", SIZES, [("chrI", 0, 100, 1.0)])
+    two = bigwig(tmp_path / "b.bw", SIZES, [("chrI", 0, 100, 4.0)])
+    assert Signal([one, two], genome).mean(frame([("chrI", 0, 50)])).tolist() == [2.5]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(SIZES)), st.integers(0, 29), st.integers(1, 40)), min_size=1, max_size=12)
+)
+def test_fragments_count_both_cuts(tmp_path_factory, genome, rows):
+    fragments = [(chrom, start, min(start + width, SIZES[chrom])) for chrom, start, width in rows]
+    path = tmp_path_factory.mktemp("fragments") / "f.bed.gz"
+    path.write_bytes(gzip.compress("".join(f"{c}\t{s}\t{e}\n" for c, s, e in fragments).encode()))
+    signal = Signal(path, genome)
+    regions = random_regions(np.random.default_rng(len(rows)), 20)
+    for found, (chrom, start, end) in zip(signal.mean(regions), regions.itertuples(index=False), strict=True):
+        cuts = [cut for c, s, e in fragments if c == chrom for cut in (s, e - 1)]
+        assert found * (end - start) == pytest.approx(sum(start <= cut < end for cut in cuts))
+
+
+def test_fragments_with_further_columns_headings_and_other_names(tmp_path, genome):
+    path = tmp_path / "fragments.tsv"
+    path.write_text("# made by a tool\nI\t0\t10\tBARCODE\t2\nchrM\t5\t9\tBARCODE\n\nII\t1\t2\n")
+    signal = Signal(path, genome)
+    assert signal.files == [
+        {"file": "fragments.tsv", "rows": 3, "kept": 3, "renamed": {"I": "chrI", "chrM": "chrmt", "II": "chrII"}}
+    ]
+    windows = frame([("chrI", 0, 10), ("chrI", 0, 9), ("chrmt", 5, 9), ("chrII", 1, 2)])
+    assert (signal.mean(windows) * (windows["end"] - windows["start"])).tolist() == [2, 1, 2, 2]
+
+
+@pytest.mark.parametrize("rest", ["", "\tBARCODE\t2"])
+def test_plain_fragments_take_the_fast_parser(tmp_path, rest):
+    path = tmp_path / "f.tsv"
+    path.write_text(f"# x\nNA\t0\t10{rest}\nchrI\t5\t9{rest}\n")
+    found = signal_module._fast_fragments(path)
+    assert found is not None
+    assert found.astype(object).to_numpy().tolist() == [["NA", 0, 10], ["chrI", 5, 9]]
+
+
+def test_a_track_line_is_no_fragment(tmp_path, genome):
+    path = tmp_path / "f.bed"
+    path.write_text("track name=x\nchrI\t0\t10\n")
+    assert Signal(path, genome).mean(frame([("chrI", 0, 10)])).tolist() == [0.2]
+
+
+def test_rows_keep_their_order_and_any_index(tmp_path, genome):
+    path = tmp_path / "f.bed"
+    path.write_text("chrI\t0\t10\n")
+    regions = frame([("chrII", 0, 10), ("chrI", 0, 10), ("chrII", 5, 10), ("chrI", 9, 10)]).set_axis([4, 4, 1, 0])
+    signal = Signal(path, genome)
+    assert signal.mean(regions).tolist() == [0, 0.2, 0, 1]
+    regions["chrom"] = regions["chrom"].astype("category")
+    assert signal.mean(regions).tolist() == [0, 0.2, 0, 1]
+    assert signal.mean(regions.iloc[:0]).shape == (0,)
+
+
+def test_bigwig_in_another_naming(tmp_path, genome):
+    sizes = {"1": 400, "2": 250, "Mito": 30}
+    signal = Signal(bigwig(tmp_path / "s.bw", sizes, [("2", 0, 100, 3.0)]), genome)
+    assert signal.mean(frame([("chrII", 50, 150), ("chrI", 0, 10)])).tolist() == [1.5, 0]
+    assert signal.files[0]["renamed"] == {"1": "chrI", "2": "chrII", "Mito": "chrmt"}
+
+
+def test_a_bigwig_of_another_assembly_is_refused(tmp_path, genome):
+    with pytest.raises(RegionError, match="chrI has 401 bp in this file and 400 bp in the genome"):
+        Signal(bigwig(tmp_path / "s.bw", {"chrI": 401, "chrII": 250}, []), genome)
+    with pytest.raises(NamingError, match="bp lie on sequences"):
+        Signal(bigwig(tmp_path / "t.bw", {"scaffold": 400}, []), genome)
+
+
+def test_a_small_sequence_of_another_size_has_no_signal_and_a_warning(tmp_path, genome):
+    path = bigwig(tmp_path / "s.bw", SIZES | {"chrmt": 29}, [("chrmt", 0, 29, 3.0), ("chrI", 0, 9, 1.0)])
+    with pytest.warns(GenocontrastWarning, match="chrmt has 29 bp"):
+        signal = Signal(path, genome)
+    assert signal.mean(frame([("chrmt", 0, 9), ("chrI", 0, 9)])).tolist() == [0, 1]
+
+
+def test_without_a_genome_names_are_the_files_own(tmp_path):
+    track = Signal(bigwig(tmp_path / "s.bw", SIZES, ENTRIES))
+    assert track.mean(frame([("chrII", 200, 250)])).tolist() == [4.0]
+    path = tmp_path / "f.bed"
+    path.write_text("chrI\t0\t10\n")
+    for signal in (track, Signal(path)):
+        with pytest.raises(NamingError, match="'1'"):
+            signal.mean(frame([("1", 0, 10)]))
+    with pytest.raises(RegionError, match="400 bp"):
+        track.mean(frame([("chrI", 390, 401)]))
+
+
+def test_windows_outside_the_genome_are_refused(tmp_path, genome):
+    signal = Signal(bigwig(tmp_path / "s.bw", SIZES, ENTRIES), genome)
+    with pytest.raises(RegionError, match="chrII:0-251"):
+        signal.mean(frame([("chrII", 0, 251)]))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.999])
+def test_truncated_bigwig(tmp_path, share, capfd):
+    rng = np.random.default_rng(0)
+    entries = [("chrI", n, n + 1, float(value)) for n, value in enumerate(rng.random(400))]
+    path = bigwig(tmp_path / "s.bw", SIZES, entries)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(FileFormatError, match=r"s.bw: .*(truncated|not a bigWig)"):
+        Signal(path)
+
+
+BAD = {
+    "kind": ("s.wig", b"track\n", FileFormatError, "unknown kind", None),
+    "no bigWig": ("s.bw", b"not a bigWig at all", FileFormatError, "not a bigWig", None),
+    "empty": ("f.bed", b"", FileFormatError, "empty", None),
+    "word": ("f.bed", b"chrI\t1\t2\nchrI\tx\t9\n", FileFormatError, "(got 'x')", 2),
+    "inverted": ("f.bed", b"chrI\t9\t2\n", RegionError, "chrI:9-2", 1),
+    "negative": ("f.tsv", b"chrI\t-1\t2\n", RegionError, "first base", 1),
+    "beyond": ("f.bedpe", b"chrI\t1\t2\nchrII\t1\t251\n", RegionError, "ends beyond chrII, which has 250 bp", None),
+    "names": ("f.bed", b"scaffold\t1\t2\n", NamingError, "scaffold", None),
+    "read pairs": ("f.bedpe", b"chrI\t1\t9\tchrI\t50\t59\tr1\n", FileFormatError, "two reads", 1),
+    "truncated": ("f.bed.gz", gzip.compress(b"chrI\t1\t2\n" * 9)[:-6], FileFormatError, "truncated", None),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files(tmp_path, genome, case):
+    name, content, error, message, line = BAD[case]
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(error) as caught:
+        Signal(path, genome)
+    assert message in str(caught.value)
+    assert (caught.value.path, caught.value.line) == (path, line)
+
+
+def test_missing_and_no_files(tmp_path, genome):
+    for name in ("s.bw", "f.bed.gz"):
+        with pytest.raises(FileFormatError, match="no such file"):
+            Signal(tmp_path / name, genome)
+    with pytest.raises(FileFormatError, match="no signal file"):
+        Signal([], genome)
