@@ -1,5 +1,6 @@
 """The command line: `genocontrast <stage> <verb>`. Options and one call each; the work is in the stages."""
 
+import logging
 import sys
 import warnings
 
@@ -36,6 +37,10 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object, *
 def app() -> None:
     """Entry point: 0 done, 2 wrong usage, 3 bad input, 4 a gate failed; an unexpected error is a traceback and 1."""
     warnings.showwarning = _show_warning
+    progress = logging.StreamHandler()
+    progress.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger("genocontrast").addHandler(progress)
+    logging.getLogger("genocontrast").setLevel(logging.INFO)
     try:
         main()
     except GenocontrastError as error:

@@ -37,4 +37,4 @@ rule evaluation:
         results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
         "OMP_NUM_THREADS={threads} genocontrast evaluation run"
-        " --config {input.config:q} --results {params.results:q} 2> {log:q}"
+        " --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"

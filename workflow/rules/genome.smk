@@ -21,7 +21,7 @@ rule simulate:
     params:
         seed=1,
     shell:
-        "genocontrast genome simulate --out resources/simulated --seed {params.seed} 2> {log:q}"
+        "genocontrast genome simulate --out resources/simulated --seed {params.seed} 2>&1 | tee {log:q}"
 
 
 rule genome:
@@ -60,4 +60,4 @@ rule genome:
         settings=section("seed", "genome"),
         results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
-        "genocontrast genome run --config {input.config:q} --results {params.results:q} 2> {log:q}"
+        "genocontrast genome run --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"

@@ -21,4 +21,4 @@ rule kmers:
         settings=section("seed", "kmers"),
         results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
-        "genocontrast kmers run --config {input.config:q} --results {params.results:q} 2> {log:q}"
+        "genocontrast kmers run --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"

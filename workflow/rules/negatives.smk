@@ -28,4 +28,4 @@ rule negatives:
         settings=section("seed", "negatives"),
         results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
-        "genocontrast negatives run --config {input.config:q} --results {params.results:q} 2> {log:q}"
+        "genocontrast negatives run --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"

@@ -25,4 +25,4 @@ rule report:
         settings=section("name", "seed", "report"),
         results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
-        "genocontrast report run --config {input.config:q} --results {params.results:q} 2> {log:q}"
+        "genocontrast report run --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,206 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genocontrast.errors import ConfigError, FileFormatError, ModelError, ShapeError, SplitError
+from genocontrast.kmers import KmerEmbedding, count_genome
+from genocontrast.sequence import canonical_table, encode, kmer_name, reverse_complement
+
+SETTINGS = {"k": 4, "dim": 8, "iterations": 10}
+
+
+@pytest.fixture(scope="module")
+def genome(markov_codes):
+    class Genome:
+        sizes = {chrom: len(codes) for chrom, codes in markov_codes.items()}  # noqa: RUF012
+        chromosome = staticmethod(markov_codes.__getitem__)
+
+    return Genome()
+
+
+@pytest.fixture(scope="module")
+def fitted(genome):
+    return KmerEmbedding.fit(genome, validation_chroms=["chrB"], **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def partly_seen():
+    """Fitted on a sequence that lacks most 4-mers."""
+
+    class Genome:
+        sizes = {"c": 300}  # noqa: RUF012
+        chromosome = staticmethod(lambda chrom: encode("AACCAGATCA" * 30))
+
+    return KmerEmbedding.fit(Genome(), **SETTINGS)
+
+
+def test_a_kmer_and_its_reverse_complement_are_one_vector(fitted):
+    np.testing.assert_array_equal(fitted.vector("AACG"), fitted.vector("CGTT"))
+    np.testing.assert_array_equal(fitted.vector("aacg"), fitted.vector("CGTT"))
+    assert not np.array_equal(fitted.vector("AACG"), fitted.vector("GCAA"))  # reversed only
+    assert fitted.vector("ACGT").shape == (8,)
+
+
+def test_losses_are_of_the_chromosomes_that_the_record_names(fitted, genome):
+    assert fitted.record["chromosomes"] == {"train": ["chrA"], "validation": ["chrB"]}
+    losses = fitted.record["losses"]
+    for split, chrom in (("train", "chrA"), ("validation", "chrB")):
+        assert fitted.loss(count_genome(genome, [chrom], 4, 5)) == pytest.approx(losses["final"][split], rel=1e-5)
+    assert losses["final"]["validation"] < losses["start"]["validation"] < losses["best_constant"] < losses["zero"]
+    assert fitted.record["kmers"]["occurrences"] == fitted.tokens.sum() == 60_000 - 3 - 50 - 3
+
+
+def test_held_out_sequence_does_not_touch_training(genome, markov_codes, genome_of):
+    other = genome_of({**markov_codes, "chrC": np.zeros(500, np.uint8)})
+    one = KmerEmbedding.fit(genome, chroms=["chrA"], **SETTINGS)
+    two = KmerEmbedding.fit(other, chroms=["chrA"], **SETTINGS)
+    np.testing.assert_array_equal(one.vectors, two.vectors)
+
+
+def test_regions_limit_the_training_sequence(genome):
+    regions = pd.DataFrame({"chrom": ["chrA", "chrA", "chrB"], "start": [2000, 9000, 0], "end": [7000, 9100, 3000]})
+    fitted = KmerEmbedding.fit(genome, regions, validation_chroms=["chrB"], **SETTINGS)
+    assert fitted.tokens.sum() == (5000 - 3) + (100 - 3)
+    assert fitted.record["regions"] == 3
+
+
+def test_nearest_is_sorted_by_cosine_and_leaves_out_the_query(fitted):
+    table = fitted.nearest("AACG", n=5)
+    assert list(table.columns) == ["kmer", "similarity", "count"]
+    unit = fitted.vectors / np.linalg.norm(fitted.vectors, axis=1, keepdims=True)
+    names = [kmer_name(int(i), 4) for i in canonical_table(4)[1]]
+    similarity = unit @ unit[names.index("AACG")]
+    order = [i for i in np.argsort(-similarity) if names[i] != "AACG"][:5]
+    assert table["kmer"].tolist() == [names[i] for i in order]
+    np.testing.assert_allclose(table["similarity"], similarity[order], atol=1e-5)
+    assert len(fitted.nearest("AACG", n=1000)) == 135
+
+
+def test_neighbours_in_sequence_are_neighbours_in_space(genome):
+    fitted = KmerEmbedding.fit(genome, chroms=["chrA"], k=4, dim=16, iterations=60)
+    near = fitted.nearest("AAAA", n=6)["kmer"].tolist()
+    assert {"AAAC", "AAAG", "CAAA", "GAAA"} & set(near)
+
+
+@pytest.mark.parametrize("kmer", ["ACG", "ACGTA", "ACGN", "AC-T", ""])
+def test_an_invalid_kmer_is_refused(fitted, kmer):
+    with pytest.raises(ShapeError, match="not a"):
+        fitted.vector(kmer)
+
+
+def test_an_unseen_kmer_has_no_vector_and_says_so(partly_seen):
+    with pytest.raises(ModelError, match=r"GGGG[\s\S]*remedy"):
+        partly_seen.vector("GGGG")
+    assert "CCCC" not in partly_seen.nearest("AACC", n=1000)["kmer"].tolist()
+    assert partly_seen.record["kmers"]["seen"] + partly_seen.record["kmers"]["unseen"] == 136
+    assert not partly_seen.vectors[partly_seen.tokens == 0].any()
+
+
+def test_embed_is_the_mean_over_kmers(fitted):
+    codes = np.stack([encode("ACGTTGNCCATA"), encode("AAAAAAAAAAAA"), encode("NNNNNNNNNNNN")])
+    kmers = ["ACGT", "CGTT", "GTTG", "CCAT", "CATA"]
+    embedded = fitted.embed(codes)
+    np.testing.assert_allclose(embedded[0], np.mean([fitted.vector(kmer) for kmer in kmers], axis=0), atol=1e-6)
+    np.testing.assert_allclose(embedded[1], fitted.vector("AAAA"), atol=1e-6)
+    assert not embedded[2].any()
+
+
+def test_embed_leaves_out_unseen_kmers(partly_seen):
+    embedded = partly_seen.embed(encode("AACCNGGGGG")[None])
+    np.testing.assert_allclose(embedded[0], partly_seen.vector("AACC"), atol=1e-6)
+
+
+def test_both_strands_embed_to_the_same_bits(fitted, monkeypatch):
+    codes = np.random.default_rng(0).integers(0, 5, (50, 200)).astype(np.uint8)
+    forward = fitted.embed(codes)
+    np.testing.assert_array_equal(forward, fitted.embed(reverse_complement(codes)))
+    monkeypatch.setattr("genocontrast.kmers.embedding._EMBED_ROWS", 7)
+    np.testing.assert_array_equal(forward, fitted.embed(codes))
+
+
+@pytest.mark.parametrize("shape", [(10,), (2, 3), (2, 3, 4)])
+def test_embed_refuses_other_shapes(fitted, shape):
+    with pytest.raises(ShapeError, match="length >= 4"):
+        fitted.embed(np.zeros(shape, np.uint8))
+    assert fitted.embed(np.zeros((0, 10), np.uint8)).shape == (0, 8)
+
+
+def test_save_and_load_give_back_everything_in_the_same_bytes(fitted, genome, tmp_path):
+    fitted.save(tmp_path / "one.h5ad")
+    again = KmerEmbedding.fit(genome, validation_chroms=["chrB"], **SETTINGS)
+    again.save(tmp_path / "two.h5ad")
+    assert (tmp_path / "one.h5ad").read_bytes() == (tmp_path / "two.h5ad").read_bytes()
+    loaded = KmerEmbedding.load(tmp_path / "one.h5ad")
+    assert (loaded.k, loaded.record) == (4, fitted.record)
+    for name in ("vectors", "contexts", "tokens"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(fitted, name))
+        assert getattr(loaded, name).dtype == getattr(fitted, name).dtype
+    assert {path.name for path in tmp_path.iterdir()} == {"one.h5ad", "two.h5ad"}
+
+
+def test_h5ad_is_plain_anndata(fitted, tmp_path):
+    import anndata
+
+    fitted.save(tmp_path / "kmers.h5ad")
+    data = anndata.read_h5ad(tmp_path / "kmers.h5ad")
+    assert data.shape == (136, 8)
+    assert data.obs_names[0] == "AAAA"
+    assert data.obs.loc["CCCG", "gc"] == 1
+    assert data.obs["count"].sum() == fitted.tokens.sum()
+    assert json.loads(data.uns["provenance"])["settings"]["k"] == 4
+
+
+def test_another_or_a_truncated_file_is_refused(fitted, tmp_path):
+    import anndata
+    import h5py
+
+    (tmp_path / "text.h5ad").write_text("not HDF5")
+    anndata.AnnData(np.zeros((2, 2))).write_h5ad(tmp_path / "other.h5ad")
+    with h5py.File(tmp_path / "hdf5.h5ad", "w") as handle:
+        handle["numbers"] = [1, 2]
+    fitted.save(tmp_path / "cut.h5ad")
+    (tmp_path / "cut.h5ad").write_bytes((tmp_path / "cut.h5ad").read_bytes()[:9000])
+    for name in ("text.h5ad", "hdf5.h5ad", "cut.h5ad", "other.h5ad", "absent.h5ad"):
+        with pytest.raises(FileFormatError, match=name):
+            KmerEmbedding.load(tmp_path / name)
+
+
+def test_word2vec_text_holds_the_seen_kmers(partly_seen, tmp_path):
+    partly_seen.to_word2vec(tmp_path / "vectors.txt")
+    head, *lines = (tmp_path / "vectors.txt").read_text().splitlines()
+    seen = int((partly_seen.tokens > 0).sum())
+    assert head == f"{seen} 8"
+    assert len(lines) == seen
+    for line in lines:
+        kmer, *values = line.split(" ")
+        np.testing.assert_allclose([float(value) for value in values], partly_seen.vector(kmer), rtol=1e-5, atol=1e-6)
+
+
+def test_seed_decides_the_start(genome):
+    one, two = (KmerEmbedding.fit(genome, chroms=["chrB"], seed=seed, **SETTINGS) for seed in (1, 2))
+    assert not np.array_equal(one.vectors, two.vectors)
+    assert one.record["settings"]["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [({"k": 9}, "'k'"), ({"dim": 1}, "'dim'"), ({"k": 3, "dim": 33}, "number of strand-tied 3-mers, 32"),
+     ({"negatives": 0}, "'negatives'"), ({"window": 0}, "'window'"), ({"k": 8, "memory": 1}, "GiB")],
+)  # fmt: skip
+def test_impossible_settings_are_refused(genome, settings, named):
+    with pytest.raises(ConfigError, match=named):
+        KmerEmbedding.fit(genome, **settings)
+
+
+def test_training_and_validation_must_be_apart(genome):
+    with pytest.raises(SplitError, match="chrB"):
+        KmerEmbedding.fit(genome, chroms=["chrA", "chrB"], validation_chroms=["chrB"], **SETTINGS)
+    with pytest.raises(SplitError, match="no chromosome is left"):
+        KmerEmbedding.fit(genome, validation_chroms=["chrA", "chrB"], **SETTINGS)
+
+
+def test_loss_wants_counts_of_the_same_k(fitted, genome):
+    with pytest.raises(ShapeError, match="5-mers"):
+        fitted.loss(count_genome(genome, ["chrB"], 5, 5))
