@@ -151,6 +151,8 @@ class NegativesConfig(Section):
     """The balance gate fails where a smaller fraction of the promoters finds a decoy."""
     max_smd: float = Field(0.1, gt=0)
     """The balance gate fails where a covariate's standardised mean difference is larger."""
+    gate: Literal["stop", "warn"] = "stop"
+    """What an unbalanced decoy set does: stop the run, or go on with a warning and a red badge in the report."""
     permute_labels: bool = False
     """Negative control: swap promoter and decoy at random within pairs, so that nothing can be learned."""
 
@@ -195,11 +197,13 @@ class TrainingConfig(Section):
     weight_decay: float = Field(0.01, ge=0)
     """Weight decay of AdamW."""
     dropout: float = Field(0.2, ge=0, lt=1)
-    """Dropout before the two heads."""
+    """Dropout of the features, before the heads."""
     temperature: float = Field(0.1, gt=0)
     """Temperature of InfoNCE."""
     contrastive_weight: float = Field(0.2, ge=0)
     """Weight of InfoNCE beside the classification loss."""
+    surrogate_weight: float = Field(1.0, ge=0)
+    """Weight of telling windows from surrogates of the same dinucleotide composition: it makes filters find motifs."""
     max_shift: int = Field(20, ge=0)
     """Training windows move by up to this many bp in either direction, both classes alike."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
+from genocontrast.config import NegativesConfig
 from genocontrast.errors import PoolError, ShapeError
 from genocontrast.examples import sort_examples
 from genocontrast.genome.fasta import Genome
@@ -20,6 +21,7 @@ from genocontrast.negatives.balance import Balance, measure_balance
 from genocontrast.negatives.covariates import measure
 from genocontrast.negatives.pool import Pool
 
+_DEFAULTS = NegativesConfig()
 NEIGHBOURS = 64
 """Edges per promoter in the graph that the assignment is optimal on."""
 
@@ -95,7 +97,8 @@ def match_negatives(
     genome: Genome,
     covariates: Sequence[str] = ("gc", "cpg", "accessibility"),
     signal: Signal | None = None,
-    caliper: float = 0.5,
+    caliper: float = _DEFAULTS.caliper,
+    max_smd: float = _DEFAULTS.max_smd,
     splits: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Matched:
@@ -115,6 +118,8 @@ def match_negatives(
     caliper : float
         Largest Euclidean distance between the two of a pair, each covariate in standard deviations of the training
         split's promoters.
+    max_smd : float
+        Largest absolute standardised mean difference that the balance gate lets pass.
     splits : mapping of str to str, optional
         Split of each chromosome; by default all is training data.
     seed : int
@@ -153,7 +158,7 @@ def match_negatives(
                 remedy="raise negatives.caliper, relax the pool's rules, or give the split more chromosomes",
             )
         decoy[wanted] = np.where(found < 0, -1, offered[found])
-    return _assemble(promoters, candidates, decoy, pool, covariates, seed)
+    return _assemble(promoters, candidates, decoy, pool, covariates, max_smd, seed)
 
 
 def _with_split(windows: pd.DataFrame, splits: Mapping[str, str]) -> pd.DataFrame:
@@ -177,6 +182,7 @@ def _assemble(
     decoy: NDArray[np.int64],
     pool: Pool,
     covariates: Sequence[str],
+    max_smd: float,
     seed: int,
 ) -> Matched:
     kept = decoy >= 0
@@ -186,5 +192,5 @@ def _assemble(
     negative["name"] = "decoy_" + negative["chrom"] + "_" + negative["start"].astype(str)
     pairs = pd.concat([rows.assign(pair_id=np.arange(len(rows))) for rows in (positive, negative)])
     examples = sort_examples(pairs.assign(tier="hard", log_q=0.0))
-    balance = measure_balance(examples, promoters, candidates, list(covariates), seed=seed)
+    balance = measure_balance(examples, promoters, candidates, list(covariates), max_smd, seed)
     return Matched(examples, promoters[~kept].reset_index(drop=True), balance)

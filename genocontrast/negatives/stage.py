@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from genocontrast.artefacts import atomic, provenance, read_json, read_parquet, write_json, write_parquet
-from genocontrast.config import SPLITS, Config
-from genocontrast.errors import PoolError
+from genocontrast.config import SPLITS, Config, NegativesConfig
+from genocontrast.errors import BalanceError, GenocontrastWarning, PoolError
 from genocontrast.examples import check_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.intervals import overlaps, widen
 from genocontrast.genome.signal import Signal
+from genocontrast.negatives.balance import Balance
 from genocontrast.negatives.covariates import accessibility, measure
 from genocontrast.negatives.matching import Matched, match_negatives
 from genocontrast.negatives.pool import Pool, Sieve, candidate_pool, describe
@@ -35,9 +37,17 @@ def run(config: Config, results: Path) -> None:
     pool = open_pool(genome, tables, promoters.rows, splits, signal, config)
     settings = config.negatives
     matched = match_negatives(
-        promoters.rows, pool, genome, settings.covariates, signal, settings.caliper, splits, config.seed
+        promoters.rows,
+        pool,
+        genome,
+        settings.covariates,
+        signal,
+        caliper=settings.caliper,
+        max_smd=settings.max_smd,
+        splits=splits,
+        seed=config.seed,
     )
-    matched.balance.check(settings.min_retention)
+    gate(matched.balance, settings)
     examples = check_examples(
         permute_within_pairs(matched.examples, config.seed) if settings.permute_labels else matched.examples
     )
@@ -48,6 +58,16 @@ def run(config: Config, results: Path) -> None:
     write_parquet(stage / "dropped.parquet", matched.dropped, record)
     write_bed(stage / "examples.bed", examples)
     write_json(stage / "balance.json", {"provenance": record, **summary})
+
+
+def gate(balance: Balance, settings: NegativesConfig) -> None:
+    """Stop at an unbalanced decoy set, or warn where the configuration says so."""
+    try:
+        balance.check(settings.min_retention)
+    except BalanceError as error:
+        if settings.gate == "stop":
+            raise
+        warnings.warn(str(error), GenocontrastWarning, stacklevel=2)
 
 
 def _read_splits(results: Path) -> dict[str, list[str]]:
@@ -75,7 +95,7 @@ def open_pool(
     genome: Genome,
     tables: dict[str, pd.DataFrame],
     promoters: pd.DataFrame,
-    splits: dict[str, str],
+    splits: Mapping[str, str],
     signal: Signal,
     config: Config,
 ) -> Pool:
@@ -145,7 +165,7 @@ def summarise(
     matched: Matched,
     promoters: Sieve,
     pool: Pool,
-    splits: dict[str, str],
+    splits: Mapping[str, str],
     annotation: pd.DataFrame,
     config: Config,
 ) -> dict[str, Any]:

@@ -1,0 +1,245 @@
+"""The figures of the report, each with its alternative text and the data behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from genocontrast.report.svg import (
+    DECOY,
+    FOURTH,
+    GRID,
+    INK,
+    MUTED,
+    PROMOTER,
+    THIRD,
+    Panel,
+    dots,
+    draw,
+    label_margin,
+    line_label,
+    shorten,
+    ticks,
+)
+from genocontrast.report.wording import covariate, estimate, listing, number, plural
+
+MODEL, ORACLE = "model", "oracle"
+
+
+def auroc_frame(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """AUROC with interval of the model, its baselines (best first) and the oracle: name, value, low, high."""
+    rows = [{"name": MODEL, **metrics["test"]["auroc"]}]
+    ranked = sorted(metrics["baselines"], key=lambda baseline: -baseline["auroc"]["value"])
+    rows += [{"name": baseline["name"], **baseline["auroc"]} for baseline in ranked]
+    if metrics.get("oracle"):
+        rows.append({"name": ORACLE, **metrics["oracle"]["auroc"]})
+    return pd.DataFrame(rows)[["name", "value", "low", "high"]]
+
+
+def auroc_panel(metrics: Mapping[str, Any]) -> Panel:
+    """AUROC of the model, the baselines and the oracle with their intervals: the report in one figure."""
+    frame = auroc_frame(metrics)
+    height, labels = 0.6 + 0.27 * len(frame), [shorten(name) for name in frame["name"]]
+
+    def paint(axes: Axes) -> None:
+        low, high = min(0.5, frame["low"].min()), max(0.55, frame["high"].max())
+        reach = high - low
+        axes.axvline(0.5, color=MUTED, linewidth=0.8, dashes=(3, 2))
+        for row, (name, value, left, right) in enumerate(frame.itertuples(index=False)):
+            colour = {MODEL: PROMOTER, ORACLE: INK}.get(name, MUTED)
+            axes.plot([left, right], [row, row], color=colour, linewidth=3.2 if name == MODEL else 1.8)
+            axes.plot([value], [row], "o", color=colour, markersize=7 if name == MODEL else 5)
+            line_label(axes, right + 0.03 * reach, row, number(value), colour, va="center")
+        axes.set(ylim=(len(frame) - 0.5, -0.5), xlim=(low - 0.04 * reach, high + 0.17 * reach))
+        axes.set_yticks(range(len(frame)), labels)
+        for label in axes.get_yticklabels():
+            label.set_color(PROMOTER if label.get_text() == MODEL else INK)
+        axes.set_xlabel("AUROC on held-out chromosomes (0.5 is guessing)", loc="right")
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        ticks(axes, x=5)
+
+    svg = draw("auroc", paint, (4.4, height), (label_margin(labels), 0.45, 0.1, 0.05))
+    told = listing([f"{row.name} {estimate(row._asdict())}" for row in _named(frame)], limit=12)
+    return Panel(
+        "auroc",
+        "How well each tells promoters from decoys",
+        "Dots: AUROC on the test pairs; bars: 95 % bootstrap intervals over pairs. A baseline whose bar reaches the "
+        "model's explains as much with less.",
+        f"AUROC with 95 % intervals on held-out chromosomes: {told}.",
+        svg,
+        frame,
+    )
+
+
+def _named(frame: pd.DataFrame) -> list[Any]:
+    return list(frame.itertuples(index=False, name="Row"))
+
+
+def curve_colours(names: Sequence[str]) -> dict[str, str]:
+    """Colour of each curve: the model always blue, the others in order."""
+    others = [name for name in names if name != MODEL]
+    cycle = (DECOY, THIRD, FOURTH, MUTED)
+    return {MODEL: PROMOTER, **{name: cycle[min(i, len(cycle) - 1)] for i, name in enumerate(others)}}
+
+
+def curve_frame(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> pd.DataFrame:
+    """Curves in long form: name, x, y; the model first."""
+    names = sorted(curves, key=lambda name: (name != MODEL, name))
+    parts = [pd.DataFrame({"name": name, "x": curves[name]["x"], "y": curves[name]["y"]}) for name in names]
+    return pd.concat(parts, ignore_index=True)
+
+
+def roc_panel(metrics: Mapping[str, Any]) -> Panel:
+    """ROC curves of the model and its baselines."""
+    areas = auroc_frame(metrics).set_index("name")["value"]
+    return _curve_panel("roc", "ROC", metrics["curves"]["roc"], areas, ("False positive rate", "True positive rate"))
+
+
+def pr_panel(metrics: Mapping[str, Any]) -> Panel:
+    """Precision-recall curves of the model and its baselines."""
+    areas = {MODEL: metrics["test"]["auprc"]["value"]}
+    areas |= {baseline["name"]: baseline["auprc"]["value"] for baseline in metrics["baselines"]}
+    chance = metrics["test"]["prevalence"]
+    return _curve_panel("pr", "Precision and recall", metrics["curves"]["pr"], areas, ("Recall", "Precision"), chance)
+
+
+def _curve_panel(
+    name: str,
+    title: str,
+    curves: Mapping[str, Any],
+    areas: Mapping[str, float] | pd.Series,
+    axis_names: tuple[str, str],
+    chance: float | None = None,
+) -> Panel:
+    frame = curve_frame(curves)
+    names = list(dict.fromkeys(frame["name"]))
+    colours = curve_colours(names)
+
+    def paint(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1] if chance is None else [chance, chance], color=MUTED, linewidth=0.8, dashes=(3, 2))
+        for line, curve in enumerate(reversed(names)):
+            rows = frame[frame["name"] == curve]
+            axes.plot(rows["x"], rows["y"], color=colours[curve], linewidth=2.0 if curve == MODEL else 1.3)
+            label = f"{shorten(curve)}  {number(areas.get(curve))}"
+            line_label(axes, 0.97, 0.05 + 0.075 * line, label, colours[curve], ha="right", transform=axes.transAxes)
+        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel=axis_names[0], ylabel=axis_names[1])
+        ticks(axes, x=5, y=5)
+
+    told = listing([f"{curve} {number(areas.get(curve))}" for curve in names], limit=12)
+    return Panel(
+        name,
+        title,
+        "Test pairs; the number is the area under the curve. Dashed: guessing.",
+        f"{title} curves on the test pairs, area under each: {told}.",
+        draw(name, paint, (4.4, 3.3)),
+        frame,
+    )
+
+
+def love_panel(balance: Mapping[str, Any], max_smd: float) -> Panel:
+    """Absolute standardised mean difference of each covariate before and after matching."""
+    frame = pd.DataFrame(balance["table"])[["covariate", "smd_before", "smd_after"]]
+    labels = [shorten(covariate(name)) for name in frame["covariate"]]
+    before, after = frame["smd_before"].abs().to_numpy(), frame["smd_after"].abs().to_numpy()
+
+    def paint(axes: Axes) -> None:
+        right = max(before.max(initial=0), after.max(initial=0), 2 * max_smd) * 1.08
+        axes.axvspan(0, max_smd, color=GRID, linewidth=0, zorder=0)
+        rows = np.arange(len(frame))
+        axes.hlines(rows, after, before, color=MUTED, linewidth=1)
+        axes.plot(before, rows, "o", color=DECOY, markersize=6, markerfacecolor="none", markeredgewidth=1.6)
+        axes.plot(after, rows, "o", color=PROMOTER, markersize=7)
+        axes.set(ylim=(len(frame) - 0.5, -0.6), xlim=(-0.02 * right, right))
+        axes.set_yticks(rows, labels)
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_xlabel("|standardised mean difference|", loc="right")
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        line_label(axes, 1.0, 1.05, "\u25cb all candidates", DECOY, ha="right", transform=axes.transAxes)
+        line_label(axes, 0.0, 1.05, "\u25cf matched decoys", PROMOTER, ha="left", transform=axes.transAxes)
+        ticks(axes, x=6)
+
+    worst = listing(
+        [f"{row.covariate} from {number(abs(row.smd_before))} to {number(abs(row.smd_after))}" for row in _named(frame)]
+    )
+    return Panel(
+        "balance",
+        "Are the decoys like the promoters?",
+        "Open: promoters against the whole pool of candidates; filled: against the decoys matched to them. The gate "
+        f"asks every covariate to fall inside the grey band (|SMD| up to {number(max_smd, 2)}).",
+        f"Absolute standardised mean difference before and after matching: {worst}.",
+        draw("balance", paint, (4.4, 0.95 + 0.34 * len(frame)), (label_margin(labels), 0.45, 0.1, 0.32)),
+        frame,
+    )
+
+
+def score_panel(predictions: pd.DataFrame) -> Panel:
+    """Scores of test promoters and decoys."""
+    edges = np.linspace(0, 1, 41)
+    scores, labels = predictions["score"].to_numpy(dtype=float), predictions["label"].to_numpy()
+    counts = {label: np.histogram(scores[labels == label].clip(0, 1), edges)[0] for label in (1, 0)}
+    frame = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "promoters": counts[1], "decoys": counts[0]}).round(4)
+
+    def paint(axes: Axes) -> None:
+        for label, colour in ((0, DECOY), (1, PROMOTER)):
+            axes.stairs(counts[label], edges, color=colour, fill=True, alpha=0.25, linewidth=0)
+            axes.stairs(counts[label], edges, color=colour, linewidth=1.5)
+        top = max(counts[0].max(initial=1), counts[1].max(initial=1))
+        axes.set(xlim=(0, 1), ylim=(0, top * 1.12), xlabel="Model's probability of promoter", ylabel="Test examples")
+        line_label(axes, 0.03, 0.94, "decoys", DECOY, transform=axes.transAxes)
+        line_label(axes, 0.97, 0.94, "promoters", PROMOTER, ha="right", transform=axes.transAxes)
+        ticks(axes, x=5, y=4)
+
+    middle = {label: float(np.median(scores[labels == label])) if (labels == label).any() else None for label in (1, 0)}
+    return Panel(
+        "scores",
+        "Scores of the test examples",
+        "The less the two overlap, the better the model tells the classes apart.",
+        f"Histogram of scores; the median is {number(middle[1], 2)} for promoters, {number(middle[0], 2)} for decoys.",
+        draw("scores", paint),
+        frame,
+    )
+
+
+def training_panels(history: Mapping[str, Any]) -> list[Panel]:
+    """Losses, and the validation AUROC, by epoch."""
+    epochs = pd.DataFrame(history["epochs"])
+    best = history["best_epoch"]
+    # the validation loss is that of classification; the training loss may hold the contrastive one besides
+    training = "train_classification" if "train_classification" in epochs else "train_loss"
+    lines = {training: ("training", DECOY), "validation_loss": ("validation", PROMOTER)}
+    caption = f"The model kept is that of epoch {best} (dotted), the best on the validation chromosomes."
+    panels = [_epoch_panel("loss", "Classification loss", epochs, lines, best, caption)]
+    others = {"validation_auroc": "Validation AUROC", "train_contrastive": "Contrastive loss (training)"}
+    for column, title in others.items():
+        if column in epochs:
+            line = {column: (title, PROMOTER if column.startswith("validation") else DECOY)}
+            panels.append(_epoch_panel(column.replace("_", "-"), title, epochs, line, best, caption))
+    return panels
+
+
+def _epoch_panel(
+    name: str, title: str, epochs: pd.DataFrame, lines: Mapping[str, tuple[str, str]], best: int, caption: str
+) -> Panel:
+    def paint(axes: Axes) -> None:
+        axes.axvline(best, color=MUTED, linewidth=0.9, dashes=(1, 2))
+        for column, (_, colour) in lines.items():
+            axes.plot(epochs["epoch"], epochs[column], color=colour, linewidth=1.7)
+            dots(axes, epochs[["epoch", column]].to_numpy(dtype=float)[-1:], colour, 4.5)
+        for place, (label, colour) in enumerate(lines.values()):
+            if len(lines) > 1:
+                line_label(axes, 0.97, 0.92 - 0.08 * place, label, colour, ha="right", transform=axes.transAxes)
+        axes.set(xlabel="Epoch", ylabel=title)
+        axes.margins(x=0.02, y=0.08)
+        ticks(axes, x=6, y=5)
+
+    told = listing(
+        [f"{label} from {number(epochs[c].iloc[0])} to {number(epochs[c].iloc[-1])}" for c, (label, _) in lines.items()]
+    )
+    alt = f"{title} over {plural(len(epochs), 'epoch')}: {told}; the best epoch is {best}."
+    return Panel(name, title, caption, alt, draw(name, paint), epochs[["epoch", *lines]])

@@ -1,0 +1,148 @@
+"""The report: one self-contained HTML page, the data of its figures beside it, and a few lines for the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from genocontrast.artefacts import atomic_folder, provenance, read_json, write_json, write_table
+from genocontrast.config import Config
+from genocontrast.report.figures import auroc_panel
+from genocontrast.report.results import Results, read_results
+from genocontrast.report.sections import Section, sections
+from genocontrast.report.svg import Panel
+from genocontrast.report.verdict import Audit, Verdict, audit, best_baseline, judge, largest_smd
+from genocontrast.report.wording import estimate, integer, limits, number, percent, plural
+from genocontrast.version import __version__
+
+PAGE = "report.html"
+SUMMARY = "summary.json"
+_MARKS = {"pass": "\u2713", "fail": "\u2715", "not run": "\u2013"}
+
+
+def write_report(results: Path, config: Config) -> Path:
+    """Write results/<name>/report/: `report.html` and `data/`.
+
+    Parameters
+    ----------
+    results : Path
+        The data set's folder, results/<name>, with the files of all earlier stages.
+    config : Config
+        The configuration that made them.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    FileFormatError
+        Where a stage's file is absent or damaged.
+    """
+    found = read_results(results)
+    record = provenance("report", {**config.report.model_dump(), "seed": config.seed}, found.files())
+    checksums = {name: entry["sha256"] for name, entry in record["inputs"].items()}
+    verdict, audits, headline_panel = judge(found), audit(found), auroc_panel(found.metrics)
+    parts = sections(found, config, checksums)
+    with atomic_folder(results / "report") as folder:
+        _write_data(folder / "data", found, [headline_panel, *(panel for part in parts for panel in part.panels)])
+        write_json(folder / "data" / SUMMARY, {"provenance": record, **summarise(found, verdict, audits)})
+        (folder / PAGE).write_text(render(config, found, verdict, audits, headline_panel, parts), encoding="utf-8")
+    return results / "report" / PAGE
+
+
+def render(
+    config: Config, results: Results, verdict: Verdict, audits: list[Audit], headline_panel: Panel, parts: list[Section]
+) -> str:
+    """The page as HTML; every text that came from a file is escaped."""
+    loader = PackageLoader("genocontrast.report", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["prose"] = lambda text: text.replace("'", "\u2019")
+    return environment.get_template("report.html.j2").render(
+        title=config.report.title,
+        name=config.name,
+        version=__version__,
+        css=files("genocontrast.report").joinpath("templates/report.css").read_text(encoding="utf-8"),
+        verdict=verdict,
+        audits=audits,
+        marks=_MARKS,
+        figures=key_figures(results.metrics),
+        headline_panel=headline_panel,
+        sections=parts,
+    )
+
+
+def key_figures(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The headline figures: what it is, its value, its interval or context."""
+    test, best = metrics["test"], best_baseline(metrics["baselines"])
+    figures = [("AUROC", number(test["auroc"]["value"]), limits(test["auroc"]))]
+    if best is not None:
+        figures.append((f"best baseline: {best['name']}", number(best["auroc"]["value"]), limits(best["auroc"])))
+        gain = best["difference"]
+        figures.append(("difference", number(gain["value"], signed=True), limits(gain, signed=True)))
+    if metrics.get("oracle"):
+        oracle = metrics["oracle"]
+        figures.append(
+            ("of the way to the oracle", percent(oracle["share"]), f"oracle {number(oracle['auroc']['value'])}")
+        )
+    return [*figures, ("test pairs", integer(test["pairs"]), plural(len(metrics["per_chromosome"]), "chromosome"))]
+
+
+def summarise(results: Results, verdict: Verdict, audits: list[Audit]) -> dict[str, Any]:
+    """The first screen for machines."""
+    metrics, balance = results.metrics, results.balance
+    best = best_baseline(metrics["baselines"])
+    return {
+        "verdict": {"tone": verdict.tone, "title": verdict.title, "text": verdict.text},
+        "audits": {item.name.lower(): {"state": item.state, "reason": item.reason} for item in audits},
+        "pairs": metrics["test"]["pairs"],
+        "auroc": metrics["test"]["auroc"],
+        "best_baseline": best and {key: best[key] for key in ("name", "auroc", "difference")},
+        "balance": {"retention": balance["retention"], "largest_smd": largest_smd(balance)},
+        "missing": results.missing,
+    }
+
+
+def _write_data(folder: Path, results: Results, panels: list[Panel]) -> None:
+    folder.mkdir()
+    for panel in panels:
+        write_table(folder / f"{panel.name}.tsv", panel.data)
+    write_table(folder / "balance.tsv", pd.DataFrame(results.balance["table"]))
+    write_table(folder / "chromosomes.tsv", pd.DataFrame(results.metrics["per_chromosome"]))
+    if results.motifs is not None:
+        write_json(folder / "motifs.json", results.motifs["motifs"])
+
+
+def headline(results: Path) -> str:
+    """A few lines for the terminal: where the report is, and what it says.
+
+    Raises
+    ------
+    FileFormatError
+        Where no report has been written.
+    """
+    folder = results / "report"
+    summary = read_json(folder / "data" / SUMMARY)
+    best, audits = summary["best_baseline"], summary["audits"]
+    baseline = "none was run"
+    if best:
+        difference = estimate(best["difference"], signed=True)
+        baseline = f"{best['name']} {number(best['auroc']['value'])}; difference {difference}"
+    lines = {
+        "report": os.path.relpath(folder / PAGE),
+        "verdict": summary["verdict"]["title"],
+        "AUROC": f"{estimate(summary['auroc'])} on {plural(summary['pairs'], 'held-out pair')}",
+        "baseline": baseline,
+        "strand": audits["strand"]["reason"],
+        "balance": f"{audits['balance']['state']}: {audits['balance']['reason']}",
+    }
+    return "\n".join(f"{name:<9} {text}" for name, text in lines.items())

@@ -1,0 +1,132 @@
+"""What the earlier stages left for the report, read once; an optional part that is absent is None."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genocontrast.artefacts import existing, read_json, read_parquet
+from genocontrast.errors import FileFormatError
+from genocontrast.examples import read_examples
+
+REQUIRED = (
+    "genome/genome.json",
+    "negatives/balance.json",
+    "negatives/examples.parquet",
+    "training/history.json",
+    "evaluation/metrics.json",
+    "evaluation/predictions.parquet",
+)
+OPTIONAL = {
+    "evaluation/embeddings.h5ad": "embeddings of the test examples",
+    "evaluation/motifs.json": "motifs",
+    "kmers/kmers.h5ad": "k-mer vectors",
+}
+"""Files that may be absent, and what the report then lacks."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Rows of an embedding with what is known of each row.
+
+    Attributes
+    ----------
+    values : float64, shape=(n, dim)
+    rows : DataFrame
+        n rows: `name`, and the columns that the stage wrote.
+    plane : float64, shape=(n, 2), or None
+        First two principal components, where the stage wrote them (fitted on the training examples).
+    explained : tuple of float
+        Their shares of the variance.
+    """
+
+    values: NDArray[np.float64]
+    rows: pd.DataFrame
+    plane: NDArray[np.float64] | None = None
+    explained: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The artefacts of one data set, `folder` being results/<name>."""
+
+    folder: Path
+    genome: dict[str, Any]
+    balance: dict[str, Any]
+    examples: pd.DataFrame
+    history: dict[str, Any]
+    metrics: dict[str, Any]
+    predictions: pd.DataFrame
+    motifs: dict[str, Any] | None
+    embeddings: Vectors | None
+    kmers: Vectors | None
+
+    @property
+    def missing(self) -> list[str]:
+        """What the report lacks because a stage did not write it."""
+        return [what for name, what in OPTIONAL.items() if not (self.folder / name).is_file()]
+
+    def files(self) -> dict[str, Path]:
+        """The artefacts that are there, by their path inside the results folder."""
+        return {name: self.folder / name for name in (*REQUIRED, *OPTIONAL) if (self.folder / name).is_file()}
+
+
+def read_results(folder: Path) -> Results:
+    """Read the artefacts of results/<name>.
+
+    Raises
+    ------
+    FileFormatError
+        Where a stage's file is absent or damaged, naming the command that writes it.
+    """
+    for name in REQUIRED:
+        if not (folder / name).is_file():
+            stage = name.split("/")[0]
+            raise FileFormatError("no such file", path=folder / name, remedy=f"run `genocontrast {stage} run` first")
+    return Results(
+        folder,
+        genome=read_json(folder / "genome/genome.json"),
+        balance=read_json(folder / "negatives/balance.json"),
+        examples=read_examples(folder / "negatives/examples.parquet"),
+        history=read_json(folder / "training/history.json"),
+        metrics=read_json(folder / "evaluation/metrics.json"),
+        predictions=_read_predictions(folder / "evaluation/predictions.parquet"),
+        motifs=read_json(folder / "evaluation/motifs.json") if (folder / "evaluation/motifs.json").is_file() else None,
+        embeddings=_read_vectors(folder / "evaluation/embeddings.h5ad"),
+        kmers=_read_vectors(folder / "kmers/kmers.h5ad"),
+    )
+
+
+def _read_predictions(path: Path) -> pd.DataFrame:
+    predictions = read_parquet(path)[0]
+    absent = [column for column in ("label", "score") if column not in predictions]
+    if absent:
+        raise FileFormatError(f"not a table of predictions: no column {', '.join(absent)}", path=path)
+    return test_rows(predictions)
+
+
+def test_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the test split; all rows where the table names no split."""
+    return frame[(frame["split"] == "test").to_numpy()] if "split" in frame else frame
+
+
+def _read_vectors(path: Path) -> Vectors | None:
+    """Vectors of an AnnData file: X, with the principal components where there are any."""
+    if not path.is_file():
+        return None
+    import anndata
+
+    try:
+        data = anndata.read_h5ad(existing(path))
+    except (OSError, KeyError) as error:
+        raise FileFormatError(f"not a readable AnnData file: {error}", path=path) from None
+    values, rows = np.asarray(data.X, dtype=np.float64), data.obs.reset_index(names="name")
+    if "X_pca" not in data.obsm or "pca" not in data.uns or data.obsm["X_pca"].shape[1] < 2:
+        return Vectors(values, rows)
+    first, second = (float(share) for share in data.uns["pca"]["variance_ratio"][:2])
+    return Vectors(values, rows, np.asarray(data.obsm["X_pca"], dtype=np.float64)[:, :2], (first, second))

@@ -1,0 +1,240 @@
+"""The sections of the report below its first screen: what each shows, and what it says where a part is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+
+from genocontrast.config import Config
+from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
+from genocontrast.report.limits import known_limits
+from genocontrast.report.maps import embedding_panels, kmer_panel, logo
+from genocontrast.report.methods import methods
+from genocontrast.report.results import Results
+from genocontrast.report.svg import Panel
+from genocontrast.report.tables import (
+    artefact_table,
+    balance_table,
+    chromosome_table,
+    class_table,
+    count_table,
+    file_table,
+    performance_table,
+    plausibility_table,
+    sequence_table,
+    split_table,
+    strand_table,
+    two_sample_sentence,
+)
+from genocontrast.report.verdict import largest_smd
+from genocontrast.report.wording import integer, number, percent, plural
+from genocontrast.version import __version__
+
+STAGES = ("genome", "negatives", "kmers", "training", "evaluation", "report")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a section; `kind` says how the template sets `content`."""
+
+    kind: Literal["prose", "panels", "tables", "code", "folded", "bullets", "numbered", "logos"]
+    content: Any
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page with its anchor."""
+
+    anchor: str
+    title: str
+    blocks: list[Block]
+
+    @property
+    def panels(self) -> list[Panel]:
+        """The figures of the section."""
+        return [
+            panel
+            for block in self.blocks
+            if block.kind == "panels"
+            for panel in block.content
+            if isinstance(panel, Panel)
+        ]
+
+
+def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> list[Section]:
+    """All sections in the order of the page."""
+    return [
+        _data(results, config, checksums),
+        _examples(results),
+        _balance(results, config),
+        _performance(results),
+        _strand(results),
+        _training(results),
+        _embedding(results, config),
+        _kmers(results, config),
+        _motifs(results),
+        Section("limits", "Limits", [Block("bullets", known_limits(results, config.negatives.max_smd))]),
+        _methods(results, config),
+    ]
+
+
+def _data(results: Results, config: Config, checksums: Mapping[str, str]) -> Section:
+    loop = f"for stage in {' '.join(STAGES)}; do\n  genocontrast $stage run --config config.yaml || break\ndone"
+    lead = (
+        f"Data set {config.name}, seed {config.seed}, genocontrast {__version__}. The same inputs give the same bytes."
+    )
+    blocks = [
+        Block("prose", [lead]),
+        Block("tables", [file_table(results.genome)]),
+        Block("code", loop, "To reproduce, with the configuration below saved as config.yaml"),
+        Block("folded", yaml.safe_dump(_portable(config.model_dump()), sort_keys=False), "Configuration"),
+        Block("tables", [plausibility_table(results.genome), sequence_table(results.genome)]),
+        Block("tables", [artefact_table(checksums)]),
+    ]
+    return Section("data", "Data and provenance", blocks)
+
+
+def _portable(value: Any) -> Any:
+    """The configuration without this machine's folders."""
+    if isinstance(value, dict):
+        return {key: _portable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_portable(item) for item in value]
+    return os.path.basename(value) if isinstance(value, str) and os.path.isabs(value) else value
+
+
+def _examples(results: Results) -> Section:
+    balance = results.balance
+    promoters = balance["counts"].get("promoters", {})
+    pool = balance["counts"].get("pool", balance["counts"] if not promoters else {})
+    tables = [split_table(balance), class_table(balance)]
+    tables += [count_table("Reading the files", results.genome["counts"])] if results.genome.get("counts") else []
+    tables += [count_table("Promoters removed, by rule", promoters)] if promoters else []
+    tables += [count_table("Pool of decoys, and removed by rule", pool)] if pool else []
+    lead = "A decoy is open chromatin (or a tile of the genome) that is not a promoter, paired with a promoter like it."
+    return Section("examples", "Promoters and decoys", [Block("prose", [lead]), Block("tables", tables)])
+
+
+def _balance(results: Results, config: Config) -> Section:
+    balance, gate = results.balance, config.negatives
+    state = "passed" if balance["passed"] else "failed"
+    lead = (
+        f"The gate {state}: largest |SMD| {number(largest_smd(balance))} (at most {number(gate.max_smd, 2)}), "
+        f"{percent(balance['retention'], 1)} of the promoters kept (at least {percent(gate.min_retention)})."
+    )
+    blocks = [
+        Block("prose", [lead, two_sample_sentence(balance)]),
+        Block("panels", [love_panel(balance, gate.max_smd)]),
+        Block("tables", [balance_table(balance)]),
+    ]
+    return Section("balance", "Balance", blocks)
+
+
+def _performance(results: Results) -> Section:
+    metrics = results.metrics
+    lead = ["All figures are of test pairs, from chromosomes that neither the model nor a baseline was fitted on."]
+    if metrics.get("oracle"):
+        oracle = metrics["oracle"]
+        lead.append(
+            "The genome is simulated, so the truth is known. An oracle that scores each window by the grammar it was "
+            f"planted with reaches AUROC {number(oracle['auroc']['value'])}: no model can do better. Of the way from "
+            f"chance to it, this one covers {percent(oracle['share'])}."
+        )
+    blocks = [
+        Block("prose", lead),
+        Block("panels", [roc_panel(metrics), pr_panel(metrics)]),
+        Block("tables", [performance_table(metrics)]),
+        Block("panels", [score_panel(results.predictions), chromosome_table(metrics)]),
+    ]
+    return Section("performance", "Performance", blocks)
+
+
+def _strand(results: Results) -> Section:
+    strand = results.metrics.get("strand")
+    if not strand:
+        return Section("strand", "Strand", [_absent("The strand audit has not run.")])
+    lead = (
+        "A window can be written down from either strand and is the same piece of DNA, so a call must not depend on "
+        "which one was chosen. Each test window was scored as it stands and as its reverse complement."
+    )
+    return Section("strand", "Strand", [Block("prose", [lead]), Block("tables", [strand_table(strand)])])
+
+
+def _training(results: Results) -> Section:
+    epochs = plural(len(results.history["epochs"]), "epoch")
+    lead = f"Training ran for {epochs}; the model of epoch {results.history['best_epoch']} was kept."
+    blocks = [Block("prose", [lead]), Block("panels", training_panels(results.history))]
+    return Section("training", "Training", blocks)
+
+
+def _embedding(results: Results, config: Config) -> Section:
+    if results.embeddings is None or len(results.embeddings.rows) < 2:
+        return Section("embedding", "Embedding", [_absent("No embeddings were written for this run.")])
+    return Section("embedding", "Embedding", [Block("panels", embedding_panels(results.embeddings, config.seed))])
+
+
+def _kmers(results: Results, config: Config) -> Section:
+    if results.kmers is None or len(results.kmers.rows) < 2:
+        return Section("kmers", "K-mer space", [_absent("No k-mer vectors were fitted for this run.")])
+    return Section("kmers", "K-mer space", [Block("panels", [kmer_panel(results.kmers, config.seed)])])
+
+
+def _motifs(results: Results) -> Section:
+    if results.motifs is None:
+        return Section("motifs", "Motifs", [_absent("Motifs were not looked for in this run.")])
+    found = results.motifs["motifs"]
+    if not found:
+        return Section(
+            "motifs", "Motifs", [_absent("No stretch of sequence stood out: the model has no motif to show.")]
+        )
+    lead = (
+        "What the model reads, from its attributions. Effect: mean drop of a promoter's score when the motif's sites "
+        "are shuffled. Enrichment: log2 odds ratio of having a site, test promoters against decoys. A name is the "
+        f"best match in {_database(results.motifs)}, not proof that this factor binds."
+    )
+    cards = [motif_card(rank, motif) for rank, motif in enumerate(found, start=1)]
+    return Section("motifs", "Motifs", [Block("prose", [lead]), Block("logos", cards)])
+
+
+def _database(motifs: Mapping[str, Any]) -> str:
+    return (motifs.get("database") or {}).get("file") or "the motif database"
+
+
+def motif_card(rank: int, motif: Mapping[str, Any]) -> dict[str, Any]:
+    """A motif's logo with its figures as text."""
+    name = motif.get("name")
+    return {
+        "title": name or "no match",
+        "named": bool(name),
+        "consensus": motif["consensus"],
+        "svg": logo(f"motif-{rank}", motif),
+        "alt": f"Sequence logo of motif {rank}, consensus {motif['consensus']}, best match {name or 'none'}.",
+        "facts": [
+            ("match", number(motif.get("match_score"), 2)),
+            ("sites", integer(motif["sites"])),
+            ("effect", number(motif["effect"], 3, signed=True)),
+            ("enrichment", number(motif["enrichment"], 2, signed=True)),
+            ("promoters with", integer(motif["promoters_with"])),
+            ("decoys with", integer(motif["decoys_with"])),
+        ],
+    }
+
+
+def _methods(results: Results, config: Config) -> Section:
+    paragraphs, references = methods(results, config)
+    lead = "Written from this run's configuration, ready to paste."
+    blocks = [
+        Block("prose", [lead]),
+        Block("code", "\n\n".join(paragraphs)),
+        Block("numbered", references, "References"),
+    ]
+    return Section("methods", "Methods", blocks)
+
+
+def _absent(sentence: str) -> Block:
+    return Block("prose", [sentence])

@@ -1,0 +1,209 @@
+"""The tables of the report: cells as text, ready to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genocontrast.config import SPLITS
+from genocontrast.report.wording import PLUS_MINUS, covariate, estimate, integer, limits, number, percent, plural
+
+SEQUENCES_SHOWN = 40
+"""Sequences listed one by one; assemblies of many scaffolds are summed up."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells under named columns.
+
+    Attributes
+    ----------
+    title : str
+        Caption of the table.
+    columns : sequence of str
+        A name that ends in ``#`` heads a column of numbers, which is set flush right; the mark is not printed.
+    rows : list of list of str
+    note : str
+        A remark below the table.
+    strong : set of int
+        Rows to set in bold.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: list[list[str]]
+    note: str = ""
+    strong: frozenset[int] = frozenset()
+
+    @property
+    def heads(self) -> list[tuple[str, bool]]:
+        """Column names, and whether each holds numbers."""
+        return [(column.removesuffix("#"), column.endswith("#")) for column in self.columns]
+
+
+def performance_table(metrics: Mapping[str, Any]) -> Table:
+    """Model, baselines (best first) and oracle with their intervals."""
+    test = metrics["test"]
+    rows = [["model", estimate(test["auroc"]), estimate(test["auprc"]), estimate(test["mcc"]), ""]]
+    for baseline in sorted(metrics["baselines"], key=lambda baseline: -baseline["auroc"]["value"]):
+        figures = [estimate(baseline[name]) for name in ("auroc", "auprc", "mcc")]
+        rows.append([baseline["name"], *figures, estimate(baseline["difference"], signed=True)])
+    if metrics.get("oracle"):
+        oracle = metrics["oracle"]
+        rows.append(["oracle (planted truth)", estimate(oracle["auroc"]), "", "", ""])
+    note = (
+        "In brackets: 95 % percentile bootstrap intervals over pairs. Difference: AUROC of the model minus that of the "
+        "baseline in the same resamples. AUPRC is to be read against a prevalence of "
+        f"{percent(test['prevalence'])}."
+    )
+    columns = ["Model", "AUROC#", "AUPRC#", "MCC#", "Model \u2212 baseline, AUROC#"]
+    return Table("Performance on the test pairs", columns, rows, note, frozenset({0}))
+
+
+def chromosome_table(metrics: Mapping[str, Any]) -> Table:
+    """AUROC on each test chromosome."""
+    rows = [[row["chrom"], integer(row["pairs"]), number(row["auroc"])] for row in metrics["per_chromosome"]]
+    return Table("By test chromosome", ["Chromosome", "Pairs#", "AUROC#"], rows)
+
+
+def balance_table(balance: Mapping[str, Any]) -> Table:
+    """Each covariate before and after matching."""
+    rows = [
+        [
+            covariate(row["covariate"]),
+            number(row["smd_before"], signed=True),
+            number(row["smd_after"], signed=True),
+            number(row["ks_before"]),
+            number(row["ks_after"]),
+            number(row["variance_ratio_after"], 2),
+            "yes" if row.get("matched") else "no",
+            "pass" if row["passed"] else "fail",
+        ]
+        for row in balance["table"]
+    ]
+    names = ["SMD before#", "SMD after#", "KS before#", "KS after#", "Variance ratio#", "Matched on", "Gate"]
+    note = (
+        "SMD: difference of the means in standard deviations of the promoters. KS: largest gap of the two cumulatives."
+    )
+    return Table("Covariates before and after matching", ["Covariate", *names], rows, note)
+
+
+def split_table(balance: Mapping[str, Any]) -> Table:
+    """Promoters, candidates, decoys and dropped promoters of each split."""
+    counts = balance["splits"]
+    names = [name for name in SPLITS if name in counts]
+    keys = ("promoters", "pool", "decoys", "dropped")
+    rows = [[name, *(integer(counts[name].get(key)) for key in keys)] for name in names]
+    rows.append(["all", *(integer(sum(counts[name].get(key) or 0 for name in names)) for key in keys)])
+    columns = ["Split", "Promoters kept#", "Candidate decoys#", "Decoys matched#", "Promoters without a decoy#"]
+    return Table("Examples by split", columns, rows, strong=frozenset({len(rows) - 1}))
+
+
+def count_table(title: str, counts: Mapping[str, Any]) -> Table:
+    """What each rule counted; groups of counts are flattened."""
+    ranked = sorted(_flat(counts), key=lambda row: -(row[1] or 0))  # totals come first; a JSON file keeps no order
+    return Table(title, ["What", "Count#"], [[name, integer(count)] for name, count in ranked])
+
+
+def _flat(counts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, int | None]]:
+    for name, count in counts.items():
+        label = f"{prefix}{str(name).replace('_', ' ').replace('+-', PLUS_MINUS)}"
+        if isinstance(count, Mapping):
+            yield from _flat(count, f"{label}: ")
+        else:
+            yield label, count
+
+
+def class_table(balance: Mapping[str, Any]) -> Table:
+    """Decoys by the annotation that holds their centre."""
+    classes = sorted(balance["classes"], key=lambda row: (-row["decoys"], row["class"]))
+    total = sum(row["decoys"] for row in classes)
+    rows = [[row["class"], integer(row["decoys"]), percent(row["decoys"] / max(total, 1))] for row in classes]
+    return Table("Decoys by annotation", ["Where the centre lies", "Decoys#", "Share#"], rows)
+
+
+def file_table(genome: Mapping[str, Any]) -> Table:
+    """The input files with rows, kept rows and checksums."""
+    inputs = genome["provenance"]["inputs"]
+    sums = {entry["file"]: entry["sha256"] for entry in inputs.values()}
+    rows = [
+        [
+            row["role"],
+            row["file"],
+            integer(row.get("rows")),
+            integer(row.get("kept")),
+            integer(len(row.get("renamed") or {})) if row.get("renamed") else "",
+            sums.get(row["file"], ""),
+        ]
+        for row in genome["files"]
+    ]
+    listed = {row["file"] for row in genome["files"]}
+    rows += [
+        [role, entry["file"], "", "", "", entry["sha256"]]
+        for role, entry in sorted(inputs.items())
+        if entry["file"] not in listed
+    ]
+    columns = ["Role", "File", "Rows#", "Kept#", "Names translated#", "SHA-256"]
+    return Table("Input files", columns, rows)
+
+
+def artefact_table(checksums: Mapping[str, str]) -> Table:
+    """The artefacts that the report was made from."""
+    rows = [[name, value] for name, value in checksums.items()]
+    return Table("Artefacts that this report was made from", ["File in the results folder", "SHA-256"], rows)
+
+
+def sequence_table(genome: Mapping[str, Any]) -> Table:
+    """The sequences with their split; those beyond a page's worth are summed up."""
+    sequences = genome["sequences"]
+    shown = sequences
+    if len(sequences) > SEQUENCES_SHOWN:
+        shown = sorted(sequences, key=lambda row: (row["split"] is None, -row["size"]))[:SEQUENCES_SHOWN]
+    rows = [
+        [
+            row["chrom"],
+            integer(row["size"]),
+            percent(row["gc"], 1),
+            percent(row["masked_fraction"], 1),
+            row["split"] or "",
+        ]
+        for row in shown
+    ]
+    rest = len(sequences) - len(shown)
+    if rest:
+        size = sum(row["size"] for row in sequences) - sum(row["size"] for row in shown)
+        rows.append([f"{integer(rest)} more", integer(size), "", "", ""])
+    return Table("Sequences", ["Sequence", "Length, bp#", "GC#", "Soft-masked#", "Split"], rows)
+
+
+def plausibility_table(genome: Mapping[str, Any]) -> Table:
+    """Whether annotation, signal and genome fit together at all."""
+    found = genome["plausibility"]
+    rows = [
+        ["GC content", percent(found.get("gc_at_tss"), 1), percent(found.get("gc_genome"), 1)],
+        ["accessibility signal per bp", number(found.get("signal_at_tss")), number(found.get("signal_genome"))],
+    ]
+    note = ""
+    if found.get("peaks_on_promoters") is not None:
+        note = f"Peaks of open chromatin that lie on a promoter: {percent(found['peaks_on_promoters'], 1)}."
+    return Table("Do the files belong together?", ["", "In promoters#", "Genome#"], rows, note)
+
+
+def strand_table(strand: Mapping[str, Any]) -> Table:
+    """How calls, scores and embeddings differ between the strands."""
+    rows = [
+        ["calls that flip", integer(strand["flips"])],
+        ["largest difference of a score", f"{strand['max_difference']:.2g}"],
+        ["largest distance between embeddings", f"{strand['max_embedding_distance']:.2g}"],
+    ]
+    return Table(f"Of {plural(strand['examples'], 'test window')}", ["", "Found#"], rows)
+
+
+def two_sample_sentence(balance: Mapping[str, Any]) -> str:
+    """How well the covariates together tell decoys from promoters."""
+    found = balance["two_sample"]
+    return (
+        "A classifier that sees the covariates only tells promoters from their decoys with AUROC "
+        f"{number(found['auroc'])} (95 % interval {limits(found)}); 0.5 is perfect balance."
+    )

@@ -1,0 +1,20 @@
+"""Each notebook runs from beginning to end, and is kept without outputs."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the Jupyter machinery, not ours
+def test_runs(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "strip the outputs"
+    finished = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    texts = "".join(str(cell.get("outputs", "")) for cell in finished.cells)
+    assert "Matched(" in texts
+    assert "'stream', 'name': 'stderr'" not in texts.replace("warning", "") or "Traceback" not in texts

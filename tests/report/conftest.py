@@ -1,0 +1,296 @@
+"""A small, consistent set of results as the earlier stages write them, without running any of them."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from genocontrast.artefacts import write_json, write_parquet
+from genocontrast.config import parse_config
+from genocontrast.examples import sort_examples
+from genocontrast.report import write_report
+from genocontrast.sequence import canonical_table, kmer_name
+
+PAIRS = {"train": 240, "validation": 60, "test": 90}
+CHROMS = {"train": ["chr1", "chr2"], "validation": ["chr3"], "test": ["chr4", "chr5"]}
+SUM = "0123456789abcdef" * 4
+
+
+def interval(value, width=0.02):
+    return {"value": value, "low": value - width, "high": value + width}
+
+
+def assessed(name, auroc, gain):
+    figures = {"auroc": interval(auroc), "auprc": interval(auroc - 0.01), "mcc": interval(2 * auroc - 1.2)}
+    return {"name": name, **figures, "difference": interval(gain)}
+
+
+def curve(power, rising):
+    x = np.linspace(0, 1, 60)
+    y = x**power if rising else 1 - 0.5 * x ** (1 / power)
+    return {"x": x.round(4).tolist(), "y": y.round(4).tolist()}
+
+
+def make_metrics():
+    baselines = [
+        ("GC only", 0.55),
+        ("CpG only", 0.53),
+        ("accessibility only", 0.51),
+        ("covariates", 0.58),
+        ("4-mer", 0.84),
+    ]
+    powers = {"model": 0.12, "4-mer": 0.25, "GC only": 0.8}
+    return {
+        "provenance": {},
+        "splits": {split: {"promoters": n, "decoys": n} for split, n in PAIRS.items()},
+        "test": {
+            "pairs": 90,
+            "prevalence": 0.5,
+            "auroc": interval(0.91),
+            "auprc": interval(0.9),
+            "mcc": interval(0.66),
+        },
+        "signal": True,
+        "baselines": [assessed(name, value, 0.91 - value) for name, value in baselines],
+        "oracle": {"auroc": interval(0.96), "share": 0.89},
+        "strand": {"examples": 180, "flips": 0, "max_difference": 0.0, "max_embedding_distance": 0.0},
+        "per_chromosome": [{"chrom": "chr4", "pairs": 50, "auroc": 0.92}, {"chrom": "chr5", "pairs": 40, "auroc": 0.9}],
+        "curves": {
+            "roc": {name: curve(power, True) for name, power in powers.items()},
+            "pr": {name: curve(power, False) for name, power in powers.items()},
+        },
+    }
+
+
+def make_balance():
+    rows = [("gc", 0.9, 0.03), ("cpg", 0.7, -0.02), ("accessibility", 1.4, 0.05), ("repeat", -0.4, -0.08)]
+    return {
+        "provenance": {},
+        "passed": True,
+        "retention": 0.93,
+        "counts": {
+            "promoters": {"closed promoter": 31, "overlaps a more accessible promoter": 12},
+            "pool": {"candidate windows": 4100, "TSS +- 500 bp": 1203, "excluded regions": 41, "too many N": 3},
+        },
+        "table": [
+            {
+                "covariate": name,
+                "smd_before": before,
+                "smd_after": after,
+                "ks_before": abs(before) / 3,
+                "ks_after": abs(after) / 2,
+                "variance_ratio_after": 1.02,
+                "matched": name != "repeat",
+                "passed": True,
+            }
+            for name, before, after in rows
+        ],
+        "two_sample": {"auroc": 0.51, "low": 0.47, "high": 0.55},
+        "classes": [{"class": "intergenic", "decoys": 301}, {"class": "gene", "decoys": 89}],
+        "splits": {
+            split: {"promoters": n, "pool": 5 * n, "decoys": n, "dropped": n // 12} for split, n in PAIRS.items()
+        },
+        "permuted": False,
+    }
+
+
+def make_genome():
+    split_of = {chrom: split for split, chroms in CHROMS.items() for chrom in chroms}
+    sizes = {"chr1": 2_100_000, "chr2": 1_900_000, "chr3": 900_000, "chr4": 1_000_000, "chr5": 800_000, "chrM": 16_000}
+    inputs = {"fasta": {"file": "genome.fa.gz", "sha256": SUM}, "promoters": {"file": "genes.gtf", "sha256": SUM[::-1]}}
+    return {
+        "provenance": {"inputs": inputs},
+        "sequences": [
+            {"chrom": c, "size": size, "gc": 0.41, "n_fraction": 0.0, "masked_fraction": 0.3, "split": split_of.get(c)}
+            for c, size in sizes.items()
+        ],
+        "files": [
+            {"role": "promoters", "file": "genes.gtf", "rows": 4021, "kept": 3999, "renamed": {"1": "chr1"}},
+            {"role": "signal", "file": "atac.bw", "rows": 6, "kept": 6, "renamed": {}},
+        ],
+        "counts": {"transcripts": 4021, "duplicate_tss": 22, "outside_chromosome": 1},
+        "splits": {**CHROMS, "sealed": []},
+        "plausibility": {
+            "gc_at_tss": 0.52,
+            "gc_genome": 0.41,
+            "signal_at_tss": 3.1,
+            "signal_genome": 0.4,
+            "peaks_on_promoters": 0.31,
+        },
+    }
+
+
+def make_motifs():
+    def matrix(consensus):
+        rows = np.full((len(consensus), 4), 0.04)
+        rows[np.arange(len(consensus)), ["ACGT".index(base) for base in consensus]] = 0.88
+        return rows.tolist()
+
+    found = [
+        ("TATA-box", "TATAAAAG", 0.93),
+        ("SP1", "GGGGCGGGGC", 0.9),
+        (None, "CCAATCA", 0.0),
+        ("YY1", "AAGATGGCGGC", 0.81),
+    ]
+    return {
+        "provenance": {},
+        "database": {"file": "motifs.meme", "sha256": SUM},
+        "motifs": [
+            {
+                "id": f"motif-{rank}",
+                "name": name,
+                "match_score": score if name else None,
+                "consensus": consensus,
+                "matrix": matrix(consensus),
+                "sites": 120 - 20 * rank,
+                "effect": 0.2 / rank,
+                "promoters_with": 70,
+                "decoys_with": 20,
+                "enrichment": 2.5 - 0.4 * rank,
+            }
+            for rank, (name, consensus, score) in enumerate(found, start=1)
+        ],
+    }
+
+
+def make_history():
+    epochs = [
+        {
+            "epoch": epoch,
+            "train_loss": 0.7 * np.exp(-epoch / 8) + 0.2 + 0.1 * (3 - epoch / 20),
+            "train_classification": 0.7 * np.exp(-epoch / 8) + 0.2,
+            "train_contrastive": 3 - epoch / 20,
+            "validation_loss": 0.7 * np.exp(-epoch / 6) + 0.32 + 0.004 * epoch,
+            "validation_auroc": 0.9 - 0.4 * np.exp(-epoch / 4),
+        }
+        for epoch in range(1, 25)
+    ]
+    return {"provenance": {}, "epochs": epochs, "best_epoch": 15}
+
+
+def example_rows(rng):
+    rows, pair = [], 0
+    for split, count in PAIRS.items():
+        for i in range(count):
+            pair += 1
+            chrom = CHROMS[split][i % len(CHROMS[split])]
+            gc = float(rng.normal(0.52, 0.06))
+            for label in (1, 0):
+                start = 1000 * i + 500 * label
+                rows.append(
+                    {
+                        "chrom": chrom,
+                        "start": start,
+                        "end": start + 300,
+                        "name": f"{'promoter' if label else 'decoy'}-{pair}",
+                        "strand": "+-"[i % 2],
+                        "label": label,
+                        "pair_id": pair,
+                        "tier": "matched",
+                        "split": split,
+                        "log_q": 0.0,
+                        "evidence": "genes.gtf" if label else "",
+                        "gc": gc + float(rng.normal(0, 0.01)),
+                        "cpg": float(rng.uniform(0.2, 1.0)),
+                        "accessibility": float(rng.gamma(4, 0.5)),
+                    }
+                )
+    return sort_examples(pd.DataFrame(rows))
+
+
+def write_results(folder, vectors=True, **changes):
+    """Write results/<name>; a part that is given replaces the standard one, None leaves it out."""
+    rng = np.random.default_rng(7)
+    for name, make in PARTS.items():
+        part = changes.get(name.split("/")[1].removesuffix(".json"), make())
+        if part is not None:
+            write_json(folder / name, part)
+    examples = example_rows(rng)
+    write_parquet(folder / "negatives/examples.parquet", examples)
+    held_out = examples[examples["split"] != "train"].reset_index(drop=True)
+    centre = np.where(held_out["label"] == 1, 0.68, 0.32)
+    scored = held_out.assign(score=np.clip(rng.normal(centre, 0.16), 0.001, 0.999))
+    write_parquet(folder / "evaluation/predictions.parquet", scored)
+    if vectors:
+        _write_embeddings(folder / "evaluation/embeddings.h5ad", held_out[held_out["split"] == "test"], rng)
+        _write_kmers(folder / "kmers/kmers.h5ad", rng)
+    return folder
+
+
+PARTS = {
+    "genome/genome.json": make_genome,
+    "negatives/balance.json": make_balance,
+    "training/history.json": make_history,
+    "evaluation/metrics.json": make_metrics,
+    "evaluation/motifs.json": make_motifs,
+}
+
+
+def _write_embeddings(path, test, rng):
+    values = rng.normal(0, 0.3, (len(test), 8)).astype(np.float32)
+    values[:, 0] += np.where(test["label"] == 1, 0.6, -0.6)
+    values[:, 1] += 6 * (test["gc"] - 0.52)
+    rows = test[["chrom", "start", "end", "label", "split", "gc", "accessibility"]].set_axis(test["name"].tolist())
+    data = anndata.AnnData(X=values, obs=rows, obsm={"X_pca": values[:, :3]})
+    data.uns["pca"] = {"variance_ratio": np.array([0.4, 0.2, 0.1]), "fitted_on": "train"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data.write_h5ad(path)
+
+
+def _write_kmers(path, rng):
+    names = [kmer_name(int(kmer), 4) for kmer in canonical_table(4)[1]]
+    gc = np.array([sum(base in "GC" for base in name) / 4 for name in names])
+    values = rng.normal(0, 0.2, (len(names), 6)) + np.outer(gc, np.arange(6)) / 4
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = pd.DataFrame({"count": 10, "gc": gc}, index=names)
+    anndata.AnnData(X=values.astype(np.float32), obs=rows).write_h5ad(path)
+
+
+def make_config():
+    files = {"fasta": "genome.fa.gz", "promoters": "genes.gtf", "signal": ["atac.bw"], "open_chromatin": ["peaks.bed"]}
+    return parse_config({"name": "demo", "genome": files})
+
+
+config = pytest.fixture(make_config)
+genome = pytest.fixture(make_genome)
+balance = pytest.fixture(make_balance)
+metrics = pytest.fixture(make_metrics)
+motifs = pytest.fixture(make_motifs)
+
+
+@pytest.fixture
+def write():
+    return write_results
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory):
+    """The report of the standard results; read it, don't write to it."""
+    return write_report(write_results(tmp_path_factory.mktemp("standard") / "results" / "demo"), make_config())
+
+
+EVIL = "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script>\"&$x_1$"
+
+
+@pytest.fixture(scope="session")
+def hostile_page(tmp_path_factory):
+    """The report of results in which every name that comes from a file is markup, and long."""
+    genome, balance, metrics, motifs = make_genome(), make_balance(), make_metrics(), make_motifs()
+    genome["files"][0]["file"] = genome["sequences"][0]["chrom"] = EVIL
+    genome["splits"]["train"] = [EVIL]
+    genome["counts"] = {EVIL: 3}
+    balance["classes"][0]["class"] = balance["table"][0]["covariate"] = EVIL
+    balance["counts"]["pool"] = {EVIL: 1}
+    metrics["baselines"][-1]["name"] = EVIL
+    metrics["curves"]["roc"][EVIL] = metrics["curves"]["roc"].pop("4-mer")
+    metrics["per_chromosome"][0]["chrom"] = EVIL
+    motifs["motifs"][0]["name"] = motifs["database"]["file"] = EVIL
+    parts = {"genome": genome, "balance": balance, "metrics": metrics, "motifs": motifs}
+    config = make_config()
+    titled = config.model_copy(update={"report": config.report.model_copy(update={"title": EVIL})})
+    return write_report(write_results(tmp_path_factory.mktemp("hostile") / "demo", **parts), titled)
+
+
+@pytest.fixture
+def evil():
+    return EVIL

@@ -1,0 +1,138 @@
+"""The page in a real browser: it renders, fits, and asks for nothing outside itself."""
+
+import base64
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver on the PATH"),
+]
+FLAGS = ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync", "hide-scrollbars")
+FLAGS += ("disable-background-networking", "disable-component-update", "host-resolver-rules=MAP * ~NOTFOUND")
+OVERFLOW = """
+const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+const boxes = [...document.querySelectorAll('[data-figure]')].map(figure => {
+  const card = figure.getBoundingClientRect();
+  const out = [...figure.querySelectorAll('svg text')].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.left < card.left - 1 || box.right > card.right + 1 || box.top < card.top - 1;
+  }).map(text => text.textContent);
+  const svg = figure.querySelector('svg').getBoundingClientRect();
+  return {left: card.left, right: card.right, width: svg.width, height: svg.height, out};
+});
+return {wide, boxes, inner: window.innerWidth};
+"""
+DRAWINGS = """
+return [...document.querySelectorAll('[data-figure] .drawing')].map(drawing => {
+  const box = drawing.getBoundingClientRect();
+  return [drawing.getAttribute('aria-label'), box.left + scrollX, box.top + scrollY, box.width, box.height];
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def show(browser, page, width=1280, scheme="light", media="screen"):
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    browser.get(page.as_uri())
+
+
+def requests(browser):
+    events = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
+    return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+
+
+def picture(browser):
+    """The whole page as an array of pixels."""
+    from PIL import Image
+
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": 1280, "height": height, "scale": 1}
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    with Image.open(io.BytesIO(base64.b64decode(shot["data"]))) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_the_page_renders_without_errors_or_requests(browser, page):
+    browser.get("about:blank")
+    for log in ("browser", "performance"):
+        browser.get_log(log)  # what came before
+    show(browser, page)
+    assert browser.get_log("browser") == []
+    asked = requests(browser)
+    assert page.as_uri() in asked
+    assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_figure_is_drawn(browser, page, scheme):
+    show(browser, page, scheme=scheme)
+    seen = picture(browser)
+    drawings = browser.execute_script(DRAWINGS)
+    assert len(drawings) == 15
+    for label, left, top, width, height in drawings:
+        drawing = seen[int(top) : int(top + height), int(left) : int(left + width)]
+        background = drawing[1, -2]
+        drawn = (np.abs(drawing - background).sum(-1) > 60).mean()
+        assert 0.003 < drawn < 0.9, label
+        assert (background.mean() < 80) == (scheme == "dark"), label
+
+
+@pytest.mark.parametrize("width", [1280, 768, 420])
+@pytest.mark.parametrize("names", ["page", "hostile_page"])
+def test_nothing_is_wider_than_the_screen(browser, request, width, names):
+    show(browser, request.getfixturevalue(names), width)
+    check_fit(browser)
+
+
+def test_nothing_is_wider_than_the_paper(browser, page):
+    show(browser, page, 700, media="print")
+    check_fit(browser)
+
+
+def check_fit(browser):
+    found = browser.execute_script(OVERFLOW)
+    assert found["wide"] <= 0
+    for box in found["boxes"]:
+        assert box["left"] >= 0
+        assert box["right"] <= found["inner"]
+        assert box["width"] > 100
+        assert box["height"] > 40
+        assert box["out"] == []
+
+
+def test_the_verdict_and_the_figures_fit_the_first_screen(browser, page):
+    show(browser, page)
+    bottom = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
+    assert browser.execute_script(bottom, ".audits") < 500
+    assert browser.execute_script(bottom, "#figure-auroc svg") < 800
+
+
+def test_hostile_names_run_nothing(browser, hostile_page, evil):
+    show(browser, hostile_page)
+    assert browser.execute_script("return window.pwned") is None
+    assert browser.execute_script("return document.images.length + document.scripts.length") == 0
+    assert evil in browser.execute_script("return document.body.textContent")

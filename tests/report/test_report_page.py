@@ -1,0 +1,234 @@
+"""The page as a file: self-contained, deterministic, complete, and safe against what its inputs are called."""
+
+import html
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genocontrast.artefacts import read_json
+from genocontrast.errors import FileFormatError
+from genocontrast.report import headline, write_report
+from genocontrast.report.maps import embedding_panels
+from genocontrast.report.methods import methods
+from genocontrast.report.results import Vectors, read_results
+from genocontrast.report.sections import _motifs, _portable
+from genocontrast.report.stage import run
+from genocontrast.report.tables import count_table, sequence_table
+
+ANCHORS = ["data", "examples", "balance", "performance", "strand", "training"]
+ANCHORS += ["embedding", "kmers", "motifs", "limits", "methods"]
+
+
+class Outline(HTMLParser):
+    """Tags in order, identifiers, references, and whether every element is closed in its place."""
+
+    VOID = frozenset({"meta", "link", "br", "hr", "img"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.identifiers, self.references = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        values = dict(attributes)
+        self.identifiers += [values["id"]] if "id" in values else []
+        self.references += [values[key] for key in ("href", "src", "xlink:href") if key in values]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def text_of(page):
+    return html.unescape(re.sub(r"<[^>]+>", " ", page))
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path, write, config, page):
+    other = write_report(write(tmp_path / "elsewhere" / "demo"), config)
+    files = [sorted(path.relative_to(each.parent) for path in each.parent.rglob("*.*")) for each in (page, other)]
+    assert files[0] == files[1]
+    for name in files[0]:
+        assert (page.parent / name).read_bytes() == (other.parent / name).read_bytes()
+    assert str(tmp_path) not in other.read_text()
+
+
+def test_the_page_is_small_whole_and_asks_for_nothing(page):
+    written = page.read_text()
+    outline = Outline(written)
+    assert outline.open == []
+    assert "script" not in outline.tags
+    assert len(outline.identifiers) == len(set(outline.identifiers))
+    assert page.stat().st_size < 1_500_000
+    assert "default-src 'none'" in written
+    inside = {reference[1:] for reference in outline.references if reference.startswith("#")}
+    assert inside <= set(outline.identifiers)
+    assert set(ANCHORS) <= inside
+    outside = [reference for reference in outline.references if not reference.startswith("#")]
+    for reference in outside:
+        assert reference == "data:," or (page.parent / reference).is_file()
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/)", written)
+
+
+def test_every_reference_to_a_clip_path_is_met(page):
+    written = page.read_text()
+    assert set(re.findall(r"url\(#([^)]+)\)", written)) <= set(Outline(written).identifiers)
+
+
+def test_every_figure_has_a_text_alternative_and_its_data(page):
+    written = page.read_text()
+    alternatives = re.findall(r'role="img" aria-label="([^"]*)"', written)
+    assert len(alternatives) == written.count("<svg") == 15
+    assert all(len(alternative) > 30 for alternative in alternatives)
+    for name in re.findall(r'id="figure-([^"]+)"', written):
+        assert len(pd.read_csv(page.parent / "data" / f"{name}.tsv", sep="\t")) > 0
+
+
+def test_figure_colours_are_variables_that_the_style_sheet_defines(page):
+    written = page.read_text()
+    style, body = written.split("</style>")
+    used = set(re.findall(r"var\((--[\w-]+)\)", body))
+    assert {"--promoter", "--decoy", "--ink", "--grid", "--step-0", "--step-5"} <= used
+    assert used <= set(re.findall(r"(--[\w-]+):", style))
+    assert not re.search(r"(?:fill|stroke): #(?!fff)", body)
+
+
+def test_the_first_screen_for_machines(page):
+    summary = read_json(page.parent / "data" / "summary.json")
+    assert summary["auroc"]["value"] == 0.91
+    assert summary["best_baseline"]["name"] == "4-mer"
+    assert summary["audits"]["leakage"]["state"] == "not run"
+    assert set(summary["provenance"]["inputs"]) >= {"evaluation/metrics.json", "kmers/kmers.h5ad"}
+
+
+def test_the_terminal_lines(page, monkeypatch):
+    results = page.parent.parent
+    monkeypatch.chdir(results.parent.parent)
+    lines = dict(line.split(maxsplit=1) for line in headline(results).splitlines())
+    assert lines["report"] == "results/demo/report/report.html"
+    assert lines["AUROC"] == "0.910 (0.890 to 0.930) on 90 held-out pairs"
+    assert lines["baseline"].startswith("4-mer 0.840; difference +0.070")
+    assert lines["strand"].startswith("0 of 180 calls flip")
+    assert lines["balance"].startswith("pass")
+
+
+def test_missing_optional_parts_shorten_the_report_and_are_named(tmp_path, write, config, metrics):
+    page = write_report(
+        write(tmp_path / "demo", vectors=False, motifs=None, metrics=metrics | {"oracle": None}), config
+    )
+    text = text_of(page.read_text())
+    assert "No k-mer vectors were fitted" in text
+    assert "Motifs were not looked for" in text
+    assert "because their file is absent: motifs" in text
+    assert "oracle" not in text
+    assert not (page.parent / "data" / "motifs.json").exists()
+
+
+def test_a_run_that_found_no_motif_says_so(tmp_path, write, motifs):
+    found = read_results(write(tmp_path / "demo", motifs=motifs | {"motifs": []}))
+    assert "no motif to show" in _motifs(found).blocks[0].content[0]
+
+
+def test_a_missing_stage_is_named_with_its_command(tmp_path, write, config):
+    results = write(tmp_path / "demo", metrics=None)
+    with pytest.raises(FileFormatError, match="genocontrast evaluation run"):
+        run(config, results)
+    assert not (results / "report").exists()
+
+
+def test_an_earlier_report_survives_a_failed_one(tmp_path, page, config):
+    results = shutil.copytree(page.parent.parent, tmp_path / "demo")
+    (results / "kmers/kmers.h5ad").write_bytes(b"not HDF5")
+    with pytest.raises(FileFormatError, match="AnnData"):
+        write_report(results, config)
+    assert (results / "report/report.html").read_bytes() == page.read_bytes()
+    assert sorted(path.name for path in results.glob(".*")) == []
+
+
+def test_hostile_names_stay_text(hostile_page):
+    written = hostile_page.read_text()
+    outline = Outline(written)
+    assert not {"script", "img"} & set(outline.tags)
+    assert outline.open == []
+    assert text_of(written).count("window.pwned=1") >= 20
+
+
+def test_absolute_paths_of_the_configuration_stay_out(config):
+    genome = config.genome.model_copy(update={"fasta": "/home/ada/secret/genome.fa.gz"})
+    shown = _portable(config.model_copy(update={"genome": genome}).model_dump())
+    assert "secret" not in str(shown)
+    assert shown["genome"]["fasta"] == "genome.fa.gz"
+
+
+def test_an_assembly_of_many_scaffolds_is_summed_up(genome):
+    scaffold = {"size": 1000, "gc": 0.4, "n_fraction": 0.0, "masked_fraction": 0.0, "split": None}
+    genome["sequences"] += [{"chrom": f"scaffold_{i}", **scaffold} for i in range(2000)]
+    rows = sequence_table(genome).rows
+    assert len(rows) == 41
+    assert {row[0] for row in rows} >= {"chr1", "chr2", "chr3", "chr4", "chr5"}
+    assert rows[-1][:2] == ["1,966 more", "1,966,000"]
+
+
+def test_counts_are_ranked_and_groups_flattened():
+    table = count_table("Rules", {"evidence": {"tss": 4, "TSS +- 500 bp": 1000}, "too_many_n": 30})
+    assert table.rows == [["evidence: TSS \u00b1 500 bp", "1,000"], ["too many n", "30"], ["evidence: tss", "4"]]
+
+
+def test_the_methods_text_cites_in_order(page):
+    written = page.read_text()
+    prose = re.search(r'<pre class="text"[^>]*>(.*?)</pre>', written, re.S)[1]
+    cited = [int(number) for number in re.findall(r"\[(\d+)\]", prose)]
+    assert cited == sorted(cited)
+    references = re.search(r'<ol class="references">(.*?)</ol>', written, re.S)[1].count("<li>")
+    assert sorted(set(cited)) == list(range(1, references + 1))
+    assert "300 bp" in prose
+    assert "caliper of 0.50" in prose
+
+
+def test_motif_figures_are_those_of_the_file(page):
+    written = page.read_text()
+    card = written[written.index("TATA-box") :][:40_000]
+    assert "+0.200" in card
+    assert re.search(r"promoters with</dt><dd>70<", card)
+
+
+def test_large_embeddings_are_thinned():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"name": [f"e{i}" for i in range(20_000)], "label": rng.integers(0, 2, 20_000)})
+    panels = embedding_panels(Vectors(rng.normal(size=(len(rows), 4)), rows.assign(gc=rng.random(20_000))), seed=1)
+    assert [len(panel.data) for panel in panels] == [3000, 3000]
+    assert max(len(panel.svg) for panel in panels) < 150_000
+
+
+def test_only_test_examples_are_on_the_map(tmp_path, write):
+    embeddings = read_results(write(tmp_path / "demo")).embeddings
+    rows = embeddings.rows.assign(split=["train"] * 100 + ["test"] * 80)
+    panels = embedding_panels(replace(embeddings, rows=rows), seed=1)
+    shown = panels[0].data.set_index("name")
+    assert set(shown.index) == set(rows["name"][100:])
+    first = rows["name"][100]
+    assert shown.loc[first, ["pc1", "pc2"]].tolist() == pytest.approx(embeddings.plane[100], abs=1e-3)
+
+
+def test_the_losses_shown_together_are_the_same_loss(page):
+    losses = pd.read_csv(page.parent / "data/loss.tsv", sep="\t")
+    assert list(losses.columns) == ["epoch", "train_classification", "validation_loss"]
+
+
+@pytest.mark.parametrize("strand", ["tied", "twin", "free"])
+def test_the_methods_name_the_strand_design(tmp_path, write, config, strand):
+    settings = config.model_copy(update={"training": config.training.model_copy(update={"strand": strand})})
+    text = " ".join(methods(read_results(write(tmp_path / "demo", vectors=False)), settings)[0])
+    assert ("same embedding" in text) == (strand != "free")
+    assert {"tied": "tied in pairs", "twin": "averaged", "free": "given strand only"}[strand] in text

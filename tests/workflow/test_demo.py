@@ -1,0 +1,98 @@
+"""What the demo promises, on the planted truth of its genome."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+
+from genocontrast.examples import read_examples
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def metrics(demo):
+    return json.loads((demo / "evaluation/metrics.json").read_text())
+
+
+def auroc(metrics, baseline=None):
+    if baseline is None:
+        return metrics["test"]["auroc"]["value"]
+    return next(row["auroc"]["value"] for row in metrics["baselines"] if row["name"] == baseline)
+
+
+def test_decoys_are_no_promoters(demo, demo_folder):
+    examples = read_examples(demo / "negatives/examples.parquet")
+    elements = pd.read_csv(demo_folder / "resources/simulated/elements.tsv", sep="\t")
+    promoters = elements[elements["class"] == "promoter"]
+    decoys = examples[examples["label"] == 0]
+    for chrom, rows in decoys.groupby("chrom"):
+        planted = promoters[promoters["chrom"] == chrom]
+        touching = (rows["start"].to_numpy()[:, None] < planted["end"].to_numpy()) & (
+            rows["end"].to_numpy()[:, None] > planted["start"].to_numpy()
+        )
+        assert not touching.any()
+
+
+def test_composition_alone_tells_nothing(metrics):
+    assert 0.4 <= auroc(metrics, "GC only") <= 0.6
+
+
+def test_the_model_comes_close_to_the_oracle(metrics):
+    assert 0.9 <= metrics["oracle"]["auroc"]["value"] <= 0.97
+    share = (auroc(metrics) - 0.5) / (metrics["oracle"]["auroc"]["value"] - 0.5)
+    assert share == pytest.approx(metrics["oracle"]["share"])
+    assert share >= 0.8
+
+
+def test_the_model_sees_more_than_kmers(metrics):
+    assert auroc(metrics) >= auroc(metrics, "4-mer") + 0.05
+
+
+def test_no_call_flips_with_the_strand(metrics):
+    assert metrics["strand"]["examples"] > 500
+    assert metrics["strand"]["flips"] == 0
+
+
+def test_logos_name_planted_motifs(demo, demo_folder):
+    planted = set(pd.read_csv(demo_folder / "resources/simulated/sites.tsv", sep="\t")["matrix_id"])
+    motifs = json.loads((demo / "evaluation/motifs.json").read_text())["motifs"]
+    named = [motif["name"] for motif in motifs if motif["name"]]
+    hits = [name for name in named if any(matrix in name for matrix in planted)]
+    assert len(set(hits)) >= 4, named
+    assert len(hits) >= 0.8 * len(named), named
+
+
+def test_splits_share_no_chromosome(demo):
+    examples = read_examples(demo / "negatives/examples.parquet")
+    assert (examples.groupby("chrom")["split"].nunique() == 1).all()
+
+
+def test_a_second_run_does_nothing(snakemake, demo, demo_folder, demo_config):
+    page = (demo / "report/report.html").stat().st_mtime_ns
+    again = snakemake(demo_folder, demo_config)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stderr
+    assert (demo / "report/report.html").stat().st_mtime_ns == page
+
+
+def test_a_setting_reruns_only_what_depends_on_it(snakemake, demo_folder, demo_config):
+    planned = snakemake(demo_folder, {**demo_config, "report": {"title": "Another title"}}, "--dry-run")
+    jobs = {line.split()[0] for line in planned.stdout.splitlines() if line and line.split()[-1] == "1"}
+    assert "report" in jobs
+    assert not jobs & {"genome", "negatives", "kmers", "training", "evaluation"}
+
+
+def test_permuted_labels_leave_no_signal(snakemake, demo_folder, demo_config, tmp_path):
+    config = yaml.safe_load(yaml.safe_dump(demo_config))
+    config |= {"name": "permuted", "negatives": {"permute_labels": True}, "training": {"epochs": 8, "patience": 3}}
+    shutil.copytree(demo_folder / "resources", tmp_path / "resources")
+    finished = snakemake(tmp_path, config)
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    results = tmp_path / "results/permuted"
+    found = json.loads((results / "evaluation/metrics.json").read_text())
+    assert found["test"]["auroc"]["low"] <= 0.5 <= found["test"]["auroc"]["high"]
+    assert found["signal"] is False
+    assert "no signal" in (results / "report/report.html").read_text().lower()
