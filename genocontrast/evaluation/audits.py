@@ -1,0 +1,100 @@
+"""The strand audit: does a model's answer change when a window is read from the other strand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genocontrast.sequence import Codes, one_hot, reverse_complement
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from genocontrast.training.model import Model
+
+CALL_THRESHOLD = 0.5
+_BATCH = 256
+
+Answers = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Promoter probabilities, shape=(n,), and embeddings, shape=(n, dim)."""
+
+
+@dataclass(frozen=True)
+class StrandDifference:
+    """How answers to windows and to their reverse complements differ; `flips` counts calls at a probability of 0.5."""
+
+    flips: int
+    max_difference: float
+    max_embedding_distance: float
+
+
+@dataclass(frozen=True)
+class StrandAudit:
+    """Differences between the strands: of the model as it is used, and of its network.
+
+    A model may pick one strand of each window before its network reads it. That makes its calls agree whatever the
+    network does, so the network is audited on its own too: rounding (1e-6) is all that a tied one may show.
+    """
+
+    examples: int
+    model: StrandDifference
+    network: StrandDifference
+
+    def as_dict(self) -> dict[str, Any]:
+        """The audit as it stands in metrics.json."""
+        return {
+            "examples": self.examples,
+            "threshold": CALL_THRESHOLD,
+            **asdict(self.model),
+            "network": asdict(self.network),
+        }
+
+
+def strand_audit(model: Model, codes: Codes) -> StrandAudit:
+    """Score windows and their reverse complements.
+
+    Parameters
+    ----------
+    model : Model
+        Has `score_codes`, `embed_codes` and the `network` behind them.
+    codes : numpy.ndarray of uint8, shape=(n, length)
+        Windows, usually of the test split.
+    """
+
+    def used(windows: Codes) -> Answers:
+        return np.asarray(model.score_codes(windows), np.float64), np.asarray(model.embed_codes(windows), np.float64)
+
+    return StrandAudit(
+        len(codes), _difference(used, codes), _difference(lambda windows: _answers(model.network, windows), codes)
+    )
+
+
+def _difference(answer: Callable[[Codes], Answers], codes: Codes) -> StrandDifference:
+    (forward, here), (backward, there) = answer(codes), answer(reverse_complement(codes))
+    return StrandDifference(
+        flips=int(((forward >= CALL_THRESHOLD) != (backward >= CALL_THRESHOLD)).sum()),
+        max_difference=float(np.abs(forward - backward).max(initial=0.0)),
+        max_embedding_distance=float(np.linalg.norm(here - there, axis=1).max(initial=0.0)),
+    )
+
+
+def _answers(network: nn.Module, codes: Codes) -> Answers:
+    """What a network says of windows exactly as they are given; its mode is left as it was."""
+    import torch
+
+    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            batches = (one_hot(codes[first : first + _BATCH]) for first in range(0, len(codes), _BATCH))
+            found = [network(torch.from_numpy(batch).to(device)) for batch in batches]
+    finally:
+        network.train(was_training)
+    probabilities = torch.cat([torch.sigmoid(encoded.logit) for encoded in found])
+    embeddings = torch.cat([encoded.embedding for encoded in found])
+    return probabilities.double().cpu().numpy(), embeddings.double().cpu().numpy()

@@ -1,0 +1,91 @@
+"""What a model without motifs can do: regularised logistic regression on covariates and on 4-mer frequencies.
+
+Each one is tuned as a competitor would tune it: fitted on the training split, its regularisation chosen on the
+validation split. Second-order terms let a covariate count whose spread, and not only its mean, differs between classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from genocontrast.evaluation.metrics import Floats, auroc
+from genocontrast.examples import covariate_columns
+from genocontrast.sequence import Codes, cpg_ratio, gc_fraction, kmer_frequencies
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+REGULARISATION = tuple(10.0**power for power in range(-4, 4))
+"""Inverse strengths (C of scikit-learn) tried on the validation split."""
+BASELINE_K = 4
+_SINGLE = {"GC only": "gc", "CpG only": "cpg", "accessibility only": "accessibility"}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A fitted baseline: its promoter probability for every example, and the regularisation that was chosen."""
+
+    name: str
+    scores: Floats
+    regularisation: float
+
+
+def baseline_features(examples: pd.DataFrame, codes: Codes) -> dict[str, Floats]:
+    """Features of each baseline, name -> shape=(n, features); GC and CpG of the window where no column has them."""
+    covariates = {column: examples[column].to_numpy(np.float64) for column in covariate_columns(examples)}
+    covariates.setdefault("gc", gc_fraction(codes))
+    covariates.setdefault("cpg", cpg_ratio(codes))
+    single = {name: covariates[key][:, None] for name, key in _SINGLE.items() if key in covariates}
+    together = np.column_stack([covariates[key] for key in sorted(covariates)])
+    return {**single, "covariates": together, f"{BASELINE_K}-mer": kmer_frequencies(codes, BASELINE_K)}
+
+
+def fit_baselines(examples: pd.DataFrame, codes: Codes) -> list[Baseline]:
+    """Fit every baseline on the training split, tune it on the validation split, score all examples.
+
+    Parameters
+    ----------
+    examples : DataFrame
+        Examples table of n rows with the splits train and validation.
+    codes : numpy.ndarray of uint8, shape=(n, length)
+        The windows of the examples.
+
+    Returns
+    -------
+    list of Baseline
+        In the order GC, CpG, accessibility (where there is such a column), covariates, 4-mer.
+    """
+    labels = examples["label"].to_numpy()
+    rows = {split: (examples["split"] == split).to_numpy() for split in ("train", "validation")}
+    features = baseline_features(examples, codes)
+    # squares and products of 136 frequencies would be fitted to noise
+    return [_fit(name, x, labels, rows, 1 if name.endswith("-mer") else 2) for name, x in features.items()]
+
+
+def _fit(name: str, x: Floats, labels: np.ndarray, rows: Mapping[str, np.ndarray], degree: int) -> Baseline:
+    """The candidate of highest validation AUROC; of equals the most regularised one."""
+    best: tuple[float, float, Floats] | None = None
+    for c in REGULARISATION:
+        classifier = _classifier(c, degree).fit(x[rows["train"]], labels[rows["train"]])
+        scores = classifier.decision_function(x)
+        reached = auroc(labels[rows["validation"]], scores[rows["validation"]])
+        if best is None or reached > best[0]:
+            best = (reached, c, scores)
+    assert best is not None
+    return Baseline(name, 1 / (1 + np.exp(-best[2])), best[1])
+
+
+def _classifier(c: float, degree: int) -> Pipeline:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    steps = [StandardScaler()]
+    if degree > 1:
+        steps += [PolynomialFeatures(degree, include_bias=False), StandardScaler()]
+    return make_pipeline(*steps, LogisticRegression(C=c, max_iter=1000))

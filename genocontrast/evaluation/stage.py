@@ -1,0 +1,80 @@
+"""The evaluation stage: the trained model on the held-out chromosomes of one data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from genocontrast.artefacts import checksum, provenance, write_json, write_parquet
+from genocontrast.config import Config
+from genocontrast.evaluation.database import read_motifs, shipped_database
+from genocontrast.evaluation.embedding import write_embeddings
+from genocontrast.evaluation.held_out import evaluate
+from genocontrast.evaluation.reading import find_motifs, write_motifs_meme
+from genocontrast.evaluation.scan import composition
+from genocontrast.examples import read_examples
+from genocontrast.genome.fasta import Genome
+from genocontrast.training.stage import TIER
+
+if TYPE_CHECKING:
+    from genocontrast.training.model import Model
+
+
+def run(config: Config, results: Path) -> None:
+    """Evaluate the model of `results`/training on the examples of `results`/negatives into `results`/evaluation.
+
+    Parameters
+    ----------
+    config : Config
+    results : Path
+        Folder of the data set, results/<name>.
+    """
+    from genocontrast.training.model import load_model
+
+    folder = results / "evaluation"
+    examples = read_examples(results / "negatives" / "examples.parquet")
+    examples = examples[examples["tier"] == TIER]
+    record = _record(config, results)
+    genome, model = Genome(config.genome.fasta), load_model(results / "training" / "model")
+    found = evaluate(model, examples, genome, config.evaluation, config.seed)
+    write_json(folder / "metrics.json", {"provenance": record, **found.metrics})
+    write_parquet(folder / "predictions.parquet", found.predictions, record)
+    write_embeddings(folder / "embeddings.h5ad", found.embeddings, record)
+    _write_motifs(folder, model, examples[examples["split"] == "test"], genome, config, record)
+
+
+def _record(config: Config, results: Path) -> dict[str, Any]:
+    settings = config.evaluation
+    inputs = {
+        "examples": results / "negatives" / "examples.parquet",
+        "fasta": Path(config.genome.fasta),
+        "model": results / "training" / "model" / "model.safetensors",
+        "model_config": results / "training" / "model" / "config.json",
+        "motif_database": Path(settings.motif_database or shipped_database()),
+    }
+    if settings.truth is not None:
+        inputs["truth"] = Path(settings.truth)
+    # the two paths stand among the inputs, by name and checksum
+    options = settings.model_dump(exclude={"motif_database", "truth"})
+    return provenance("evaluation", {**options, "seed": config.seed}, inputs)
+
+
+def _write_motifs(
+    folder: Path, model: Model, test: pd.DataFrame, genome: Genome, config: Config, record: dict[str, Any]
+) -> None:
+    database = Path(config.evaluation.motif_database or shipped_database())
+    codes, promoter = genome.codes(test, model.width), (test["label"] == 1).to_numpy()
+    motifs = find_motifs(
+        model, codes[promoter], codes[~promoter], read_motifs(database), config.evaluation.motifs, config.seed
+    )
+    write_json(
+        folder / "motifs.json",
+        {
+            "provenance": record,
+            "motifs": [motif.as_dict() for motif in motifs],
+            "database": {"file": database.name, "sha256": checksum(database)},
+        },
+    )
+    write_motifs_meme(folder / "motifs.meme", motifs, composition(codes))

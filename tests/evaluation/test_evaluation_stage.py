@@ -1,0 +1,153 @@
+import json
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from genocontrast.artefacts import checksum, read_json, read_parquet, write_parquet
+from genocontrast.config import parse_config
+from genocontrast.encoders import StrandEncoder
+from genocontrast.errors import FileFormatError, SplitError
+from genocontrast.evaluation import evaluate, stage
+from genocontrast.evaluation.database import read_motifs, shipped_database
+from genocontrast.evaluation.scan import log_odds
+from genocontrast.examples import sort_examples
+from genocontrast.genome import Genome
+from genocontrast.sequence import decode
+from genocontrast.training.model import Model
+
+WIDTH = 60
+FILES = ["embeddings.h5ad", "metrics.json", "motifs.json", "motifs.meme", "predictions.parquet"]
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch, make_examples):
+    """Examples on chromosomes c (training) and d (validation, test); promoters hold a site of USF1."""
+    monkeypatch.setenv("GENOCONTRAST_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    examples = make_examples({"train": 40, "validation": 30, "test": 60}, WIDTH)
+    examples["accessibility"] = rng.normal(size=len(examples))
+    site = next(motif.matrix for motif in read_motifs(shipped_database()) if motif.name == "USF1").argmax(1)
+    codes = rng.integers(0, 4, (len(examples), WIDTH)).astype(np.uint8)
+    for row in np.flatnonzero(examples["label"] == 1):
+        place = rng.integers(0, WIDTH - len(site))
+        codes[row, place : place + len(site)] = site
+    held_out = examples["split"] != "train"
+    examples.loc[held_out, "chrom"] = "d"
+    fasta = tmp_path / "genome.fa"
+    letters = decode(codes.ravel())
+    fasta.write_text(f">c\n{letters}\n>d\n{letters}\n")
+    return sort_examples(examples), fasta
+
+
+def scanning_model(stand_in):
+    usf1 = next(motif.matrix for motif in read_motifs(shipped_database()) if motif.name == "USF1")
+    return stand_in(log_odds(usf1, np.full(4, 0.25)) / 4, WIDTH, threshold=1.5)
+
+
+def test_metrics_hold_what_the_report_reads(data, stand_in):
+    examples, fasta = data
+    found = evaluate(scanning_model(stand_in), examples, Genome(fasta))
+    metrics = found.metrics
+    assert metrics["splits"]["train"] == {"promoters": 40, "decoys": 40}
+    assert metrics["test"]["pairs"] == 60
+    assert metrics["test"]["prevalence"] == 0.5
+    assert metrics["test"]["auroc"]["value"] > 0.9
+    assert metrics["signal"] is True
+    assert metrics["oracle"] is None
+    assert [b["name"] for b in metrics["baselines"]] == [
+        "GC only",
+        "CpG only",
+        "accessibility only",
+        "covariates",
+        "4-mer",
+    ]
+    for baseline in metrics["baselines"]:
+        apart = metrics["test"]["auroc"]["value"] - baseline["auroc"]["value"]
+        assert baseline["difference"]["value"] == pytest.approx(apart)
+        assert baseline["difference"]["low"] <= apart <= baseline["difference"]["high"]
+    assert metrics["baselines"][2]["difference"]["low"] > 0
+    assert metrics["strand"]["flips"] == 0
+    assert metrics["per_chromosome"] == [{"chrom": "d", "pairs": 60, "auroc": metrics["test"]["auroc"]["value"]}]
+    assert set(metrics["curves"]["roc"]) == {"model", "4-mer", "GC only"}
+    json.dumps(metrics, allow_nan=False)
+    assert list(found.predictions["split"].unique()) == ["validation", "test"]
+    assert found.predictions["score"].between(0, 1).all()
+    assert len(found.predictions) == 2 * 90
+
+
+def test_permuted_labels_give_no_signal(data, stand_in):
+    examples, fasta = data
+    swap = np.random.default_rng(3).random(130) < 0.5
+    examples["label"] = np.where(swap[examples["pair_id"]], 1 - examples["label"], examples["label"]).astype("int8")
+    found = evaluate(scanning_model(stand_in), examples, Genome(fasta)).metrics
+    assert found["signal"] is False
+    assert found["test"]["auroc"]["low"] < 0.5 < found["test"]["auroc"]["high"]
+
+
+def test_principal_components_are_those_of_the_training_examples(data, stand_in):
+    examples, fasta = data
+    model, genome = scanning_model(stand_in), Genome(fasta)
+    table = evaluate(model, examples, genome).embeddings
+    test, train = (examples[examples["split"] == split] for split in ("test", "train"))
+    np.testing.assert_allclose(table.X, model.embed_codes(genome.codes(test)))
+    training = model.embed_codes(genome.codes(train)).astype(np.float64)
+    axes = np.linalg.svd(training - training.mean(0), full_matrices=False)[2]
+    expected = (table.X - training.mean(0)) @ axes.T
+    np.testing.assert_allclose(np.abs(table.obsm["X_pca"]), np.abs(expected), atol=1e-5)
+    assert list(table.obs["label"]) == list(test["label"])
+    assert {"chrom", "start", "end", "split", "score", "accessibility"} <= set(table.obs)
+
+
+def test_oracle_is_measured_where_there_is_truth(data, stand_in, tmp_path):
+    examples, fasta = data
+    elements = examples[["chrom", "start", "end"]].assign(log_likelihood_ratio=examples["label"] * 2.0)
+    elements.to_csv(tmp_path / "elements.tsv", sep="\t", index=False)
+    settings = config(fasta, truth=str(tmp_path / "elements.tsv")).evaluation
+    oracle = evaluate(scanning_model(stand_in), examples, Genome(fasta), settings).metrics["oracle"]
+    assert oracle["auroc"]["value"] == 1
+    assert 0.8 < oracle["share"] <= 1
+    assert (oracle["pairs"], oracle["without_element"]) == (60, 0)
+
+
+def test_single_class_and_missing_columns_are_named_errors(data, stand_in):
+    examples, fasta = data
+    with pytest.raises(SplitError, match="'test'"):
+        evaluate(scanning_model(stand_in), examples[examples["split"] != "test"], Genome(fasta))
+    with pytest.raises(FileFormatError, match="pair_id"):
+        evaluate(scanning_model(stand_in), examples.drop(columns="pair_id"), Genome(fasta))
+
+
+def config(fasta, **evaluation):
+    genome = {"fasta": str(fasta), "promoters": "genes.gtf", "signal": ["atac.bw"], "upstream": 40, "downstream": 20}
+    return parse_config({"name": "x", "genome": genome, "evaluation": {"bootstraps": 100, **evaluation}})
+
+
+def test_stage_writes_its_files_and_the_same_bytes_again(data, tmp_path):
+    examples, fasta = data
+    torch.manual_seed(0)
+    model = Model(StrandEncoder("tied", width=8, depth=1, dim=6), WIDTH, {"train": ["c"], "validation": ["d"]}, {})
+    runs = []
+    for run in ("one", "two"):
+        results = tmp_path / run / "results"
+        random = examples.assign(tier="random")  # not what the model was trained against
+        write_parquet(results / "negatives" / "examples.parquet", pd.concat([examples, random]))
+        model.save(results / "training" / "model")
+        stage.run(config(fasta), results)
+        assert sorted(path.name for path in (results / "evaluation").iterdir()) == FILES
+        runs.append([checksum(results / "evaluation" / name) for name in FILES])
+    assert runs[0] == runs[1]
+    folder = results / "evaluation"
+    metrics, motifs = read_json(folder / "metrics.json"), read_json(folder / "motifs.json")
+    assert metrics["test"]["pairs"] == 60
+    assert str(tmp_path) not in json.dumps(metrics) + json.dumps(motifs)
+    assert set(metrics["provenance"]["inputs"]) == {"examples", "fasta", "model", "model_config", "motif_database"}
+    assert motifs["database"] == {"file": "jaspar.meme", "sha256": checksum(shipped_database())}
+    predictions, record = read_parquet(folder / "predictions.parquet")
+    assert record == metrics["provenance"]
+    assert len(predictions) == 180
+    table = anndata.read_h5ad(folder / "embeddings.h5ad")
+    assert table.shape == (120, 6)
+    assert json.loads(table.uns["provenance"]) == record
