@@ -160,7 +160,8 @@ def _strand(results: Results) -> Section:
         return Section("strand", "Strand", [_absent("The strand audit has not run.")])
     lead = (
         "A window can be written down from either strand and is the same piece of DNA, so a call must not depend on "
-        "which one was chosen. Each test window was scored as it stands and as its reverse complement."
+        "which one was chosen. Each test window was scored as it stands and as its reverse complement: by the model, "
+        "which may settle on one strand before it reads, and by its network alone, which shows rounding at most."
     )
     return Section("strand", "Strand", [Block("prose", [lead]), Block("tables", [strand_table(strand)])])
 
@@ -194,8 +195,9 @@ def _motifs(results: Results) -> Section:
         )
     lead = (
         "What the model reads, from its attributions. Effect: mean drop of a promoter's score when the motif's sites "
-        "are shuffled. Enrichment: log2 odds ratio of having a site, test promoters against decoys. A name is the "
-        f"best match in {_database(results.motifs)}, not proof that this factor binds."
+        "are replaced by bases drawn from the same window. Enrichment: log2 odds ratio of having a site, test "
+        f"promoters against decoys. A name is the best match in {_database(results.motifs)}, not proof that this "
+        "factor binds."
     )
     cards = [motif_card(rank, motif) for rank, motif in enumerate(found, start=1)]
     return Section("motifs", "Motifs", [Block("prose", [lead]), Block("logos", cards)])

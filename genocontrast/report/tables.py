@@ -193,11 +193,14 @@ def plausibility_table(genome: Mapping[str, Any]) -> Table:
 def strand_table(strand: Mapping[str, Any]) -> Table:
     """How calls, scores and embeddings differ between the strands."""
     rows = [
-        ["calls that flip", integer(strand["flips"])],
-        ["largest difference of a score", f"{strand['max_difference']:.2g}"],
-        ["largest distance between embeddings", f"{strand['max_embedding_distance']:.2g}"],
+        [words, *(show(side[figure]) for side in (strand, strand["network"]))]
+        for words, figure, show in (
+            ("calls that flip", "flips", integer),
+            ("largest difference of a score", "max_difference", "{:.2g}".format),
+            ("largest distance between embeddings", "max_embedding_distance", "{:.2g}".format),
+        )
     ]
-    return Table(f"Of {plural(strand['examples'], 'test window')}", ["", "Found#"], rows)
+    return Table(f"Of {plural(strand['examples'], 'test window')}", ["", "Model#", "Its network alone#"], rows)
 
 
 def two_sample_sentence(balance: Mapping[str, Any]) -> str:

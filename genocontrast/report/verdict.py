@@ -11,6 +11,8 @@ from genocontrast.report.wording import covariate, estimate, integer, limits, li
 
 State = Literal["pass", "fail", "not run"]
 Tone = Literal["good", "caution", "bad"]
+NETWORK_DEVIATION = 1e-4
+"""Largest difference between the strands' scores that rounding may cause in a network of float32."""
 _RANKS = "There it ranks a promoter above a decoy with AUROC"
 
 
@@ -171,7 +173,11 @@ def _strand_audit(strand: Mapping[str, Any] | None) -> Audit:
     if not strand:
         return Audit("Strand", "not run", "no strand audit in the metrics", "strand")
     reason = f"{integer(strand['flips'])} of {plural(strand['examples'], 'call')} flip with the strand"
-    return Audit("Strand", "pass" if strand["flips"] == 0 else "fail", reason, "strand")
+    deviation = strand["network"]["max_difference"]
+    if deviation > NETWORK_DEVIATION:
+        reason += f"; the network itself differs by {deviation:.2g}"
+    alike = strand["flips"] == 0 and deviation <= NETWORK_DEVIATION
+    return Audit("Strand", "pass" if alike else "fail", reason, "strand")
 
 
 def _leakage_audit(leakage: Mapping[str, Any] | None) -> Audit:

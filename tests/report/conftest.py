@@ -53,7 +53,13 @@ def make_metrics():
         "signal": True,
         "baselines": [assessed(name, value, 0.91 - value) for name, value in baselines],
         "oracle": {"auroc": interval(0.96), "share": 0.89},
-        "strand": {"examples": 180, "flips": 0, "max_difference": 0.0, "max_embedding_distance": 0.0},
+        "strand": {
+            "examples": 180,
+            "flips": 0,
+            "max_difference": 0.0,
+            "max_embedding_distance": 0.0,
+            "network": {"flips": 0, "max_difference": 4e-7, "max_embedding_distance": 7e-7},
+        },
         "per_chromosome": [{"chrom": "chr4", "pairs": 50, "auroc": 0.92}, {"chrom": "chr5", "pairs": 40, "auroc": 0.9}],
         "curves": {
             "roc": {name: curve(power, True) for name, power in powers.items()},

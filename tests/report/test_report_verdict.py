@@ -100,6 +100,11 @@ def test_a_failed_gate_comes_first(judged, balance):
     assert any("GC content still differs" in line for line in limits)
 
 
+def test_a_network_that_reads_strands_differently_fails_behind_calls_that_agree(judged, metrics):
+    metrics["strand"]["network"]["max_difference"] = 0.2
+    assert judged(metrics=metrics)[1]["Strand"].state == "fail"
+
+
 def test_strand_flips_fail_the_strand_audit(judged, metrics):
     metrics["strand"]["flips"] = 3
     assert judged(metrics=metrics)[1]["Strand"].state == "fail"
