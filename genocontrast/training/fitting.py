@@ -1,0 +1,178 @@
+"""Training from beginning to end: pairs in, the model of the best epoch out; interrupted, it resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from genocontrast.config import TrainingConfig
+from genocontrast.encoders import StrandEncoder
+from genocontrast.errors import ModelError, ShapeError
+from genocontrast.training.callbacks import BestWeights, EpochProgress, resumable
+from genocontrast.training.data import PairCodes, pair_codes
+from genocontrast.training.model import Model
+from genocontrast.training.module import PromoterModule
+from genocontrast.version import __version__
+
+if TYPE_CHECKING:
+    from genocontrast.genome import Genome
+
+GRADIENT_NORM = 1.0
+"""Gradients are clipped to this norm: an odd batch must not undo an epoch."""
+
+
+def fit(
+    examples: pd.DataFrame,
+    genome: Genome,
+    config: TrainingConfig | None = None,
+    *,
+    seed: int = 1,
+    checkpoints: Path | None = None,
+) -> Model:
+    """Train a promoter model on the training split; the validation split stops it.
+
+    Parameters
+    ----------
+    examples : pandas.DataFrame
+        An examples table: promoters and their matched decoys, of one tier or of several.
+    genome : Genome
+        Where their sequences are.
+    config : TrainingConfig, optional
+        Default: the defaults of the configuration.
+    seed : int, optional
+        Seed of weights, batches, views and dropout. The same seed on the same machine gives the same model.
+    checkpoints : Path, optional
+        Folder for a checkpoint after each epoch; a training that finds its own one there goes on from it.
+
+    Returns
+    -------
+    Model
+        On the CPU, with the weights of the epoch of lowest validation loss.
+
+    Raises
+    ------
+    ModelError
+        Where the loss stops being a number, or the device is absent.
+    SplitError, FileFormatError
+        Where a split has no pair, or pairs are not whole.
+    """
+    config = config or TrainingConfig()
+    train, validation = (pair_codes(examples, genome, split, config.max_shift) for split in ("train", "validation"))
+    network, history = fit_pairs(train, validation, config, seed=seed, checkpoints=checkpoints)
+    chromosomes = {
+        split: sorted(examples.loc[examples["split"] == split, "chrom"].unique()) for split in ("train", "validation")
+    }
+    record = {
+        "genocontrast": __version__,
+        "stage": "training",
+        "config": {**config.model_dump(), "seed": seed},
+        "inputs": {"genome": {"file": genome.path.name, "sha256": genome.checksum}},
+    }
+    return Model(network, train.width, chromosomes, record, history)
+
+
+def fit_pairs(
+    train: PairCodes, validation: PairCodes, config: TrainingConfig, *, seed: int = 1, checkpoints: Path | None = None
+) -> tuple[StrandEncoder, list[dict[str, Any]]]:
+    """Train on pairs that are already codes; parameters as in `fit`.
+
+    Returns
+    -------
+    network : StrandEncoder
+        On the CPU, in evaluation mode, with the best epoch's weights.
+    history : list of dict
+        One row of figures per epoch.
+    """
+    if train.width != validation.width:
+        raise ShapeError("training and validation windows differ in width", value=(train.width, validation.width))
+    accelerator = _accelerator(config)
+    fingerprint = _fingerprint(train, validation, config, seed)
+    best = BestWeights(config.patience, fingerprint, checkpoints)
+    devices = [torch.cuda.current_device()] if accelerator == "cuda" else []
+    with torch.random.fork_rng(devices), _quiet():
+        torch.manual_seed(seed)
+        network = StrandEncoder(config.strand, config.width, config.depth, config.dim, config.dropout)
+        module = PromoterModule(network, config, train, validation, seed)
+        trainer = _trainer(config, accelerator, best)
+        _run(trainer, module, resumable(checkpoints, fingerprint))
+    network.load_state_dict(best.weights)
+    return network.cpu().eval(), best.history
+
+
+def _trainer(config: TrainingConfig, accelerator: str, best: BestWeights) -> Trainer:
+    return Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision="bf16-mixed" if accelerator == "cuda" and torch.cuda.is_bf16_supported() else "32-true",
+        max_epochs=config.epochs,
+        gradient_clip_val=GRADIENT_NORM,
+        callbacks=[EpochProgress(), best],
+        # inside a Slurm job too one process trains: Lightning would take the job for its own and spread over it
+        plugins=[LightningEnvironment()],
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _run(trainer: Trainer, module: LightningModule, resumed: Path | None) -> None:
+    """Lightning's fit; an interrupt stays an interrupt, and the handlers of signals stay the caller's."""
+    on_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, ckpt_path=resumed, weights_only=True)
+    except SIGTERMException:
+        raise
+    except SystemExit:
+        # Lightning turns Ctrl-C into an exit, which would end a notebook's kernel
+        raise KeyboardInterrupt from None
+    finally:
+        if on_main:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _accelerator(config: TrainingConfig) -> str:
+    available = torch.cuda.is_available()
+    if config.device == "cuda" and not available:
+        raise ModelError("there is no CUDA device", value=config.device, remedy="set training.device to auto or cpu")
+    return "cuda" if available and config.device != "cpu" else "cpu"
+
+
+def _fingerprint(train: PairCodes, validation: PairCodes, config: TrainingConfig, seed: int) -> str:
+    digest = hashlib.sha256(json.dumps([config.model_dump(), seed, train.flank, __version__], sort_keys=True).encode())
+    for codes in (train.promoters, train.decoys, validation.promoters, validation.decoys):
+        digest.update(codes.tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's tips and its warnings about choices that were made on purpose."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

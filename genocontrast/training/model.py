@@ -1,0 +1,158 @@
+"""The trained model: scores and embeddings of windows, saved as safetensors beside a readable description."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from genocontrast.artefacts import PathLike, atomic_folder, existing, read_json
+from genocontrast.encoders import Encoded, StrandEncoder
+from genocontrast.encoders.views import one_hot
+from genocontrast.errors import FileFormatError, ModelError, ShapeError
+from genocontrast.sequence import Codes, reverse_complement
+from genocontrast.version import __version__
+
+if TYPE_CHECKING:
+    from genocontrast.genome import Genome
+
+FORMAT = 1
+"""Raised when a saved model can no longer be read by older versions, or older ones by this."""
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+
+
+@dataclass
+class Model:
+    """A trained promoter model.
+
+    Parameters
+    ----------
+    network : StrandEncoder
+        Takes one-hot windows, float32, shape=(n, 4, length), on its own device.
+    width : int
+        bp of the windows that it was trained on.
+    chromosomes : dict of str to list of str
+        The chromosomes that it has seen: "train" fitted it, "validation" stopped it.
+    provenance : dict
+        What made it.
+    history : list of dict, optional
+        Figures of each epoch, where it has just been trained; not saved with the model.
+    """
+
+    network: StrandEncoder
+    width: int
+    chromosomes: dict[str, list[str]]
+    provenance: dict[str, Any]
+    history: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+    def score_codes(self, codes: Codes, batch_size: int = 256) -> NDArray[np.float32]:
+        """Probability that each window is a promoter, codes of shape=(n, length) -> (n,)."""
+        return torch.sigmoid(self._encode(codes, batch_size).logit).numpy()
+
+    def embed_codes(self, codes: Codes, batch_size: int = 256) -> NDArray[np.float32]:
+        """Embeddings of length 1, codes of shape=(n, length) -> (n, dim)."""
+        return self._encode(codes, batch_size).embedding.numpy()
+
+    @torch.inference_mode()
+    def _encode(self, codes: Codes, batch_size: int) -> Encoded:
+        if codes.ndim != 2 or codes.dtype != np.uint8:
+            raise ShapeError("codes must be uint8 of shape (n, length)", value=(str(codes.dtype), codes.shape))
+        if self.network.strand != "free":
+            codes = _one_strand(codes)
+        device, training = next(self.network.parameters()).device, self.network.training
+        self.network.eval()
+        try:
+            batches = torch.from_numpy(codes).split(batch_size)
+            parts = [self.network(one_hot(batch.to(device))) for batch in batches]
+        finally:
+            self.network.train(training)
+        return Encoded(*(torch.cat(tensors).float().cpu() for tensors in zip(*parts, strict=True)))
+
+    def save(self, path: PathLike) -> None:
+        """Write the model to a folder, whole or not at all."""
+        description = {
+            "format": FORMAT,
+            "genocontrast": __version__,
+            "architecture": self.network.architecture,
+            "width": self.width,
+            "chromosomes": self.chromosomes,
+            "provenance": self.provenance,
+        }
+        with atomic_folder(path) as folder:
+            text = json.dumps(description, indent=2, sort_keys=True, allow_nan=False)
+            (folder / _CONFIG).write_text(text + "\n")
+            weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+            save_file(weights, folder / _WEIGHTS)
+
+
+def load_model(path: PathLike) -> Model:
+    """Read a model that `Model.save` wrote; it is on the CPU.
+
+    Raises
+    ------
+    FileFormatError
+        Where a file is missing or damaged.
+    ModelError
+        Where the model is of another format version, or its weights do not fit its architecture.
+    """
+    description_path, weights_path = Path(path) / _CONFIG, existing(Path(path) / _WEIGHTS)
+    description = read_json(description_path)
+    missing = {"format", "architecture", "width", "chromosomes", "provenance"} - set(description)
+    if missing:
+        raise FileFormatError(f"not a model: no {', '.join(sorted(missing))}", path=description_path)
+    if description["format"] != FORMAT:
+        raise ModelError(
+            f"the model has format {description['format']}, this version ({__version__}) reads format {FORMAT}",
+            path=description_path,
+            remedy=f"use genocontrast {description.get('genocontrast', '')} or train it again",
+        )
+    network = _network(description["architecture"], description_path)
+    try:
+        network.load_state_dict(load_file(weights_path))
+    except SafetensorError as error:
+        raise FileFormatError(f"not readable as safetensors: {error}", path=weights_path) from None
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:2]
+        raise ModelError(
+            f"the weights do not fit the architecture: {' '.join(first).strip()}",
+            path=weights_path,
+            remedy=f"{_CONFIG} and {_WEIGHTS} must come from one training",
+        ) from None
+    return Model(network.eval(), description["width"], description["chromosomes"], description["provenance"])
+
+
+def _network(architecture: dict[str, Any], path: Path) -> StrandEncoder:
+    try:
+        return StrandEncoder(**architecture)
+    except TypeError as error:
+        raise ModelError(f"unknown architecture: {error}", path=path, remedy="use the version that made it") from None
+
+
+def _one_strand(codes: Codes) -> Codes:
+    """Of each window and its reverse complement the one that sorts first, shape=(n, length).
+
+    An encoder that treats strands alike says the same of both but for rounding; read from one strand, it says
+    exactly the same, so that no call can flip.
+    """
+    mirrored = reverse_complement(codes)
+    rows, first = np.arange(len(codes)), (codes != mirrored).argmax(1)
+    mirror = mirrored[rows, first] < codes[rows, first]
+    return np.where(mirror[:, None], mirrored, codes)
+
+
+def embed(model: Model, regions: pd.DataFrame, genome: Genome) -> NDArray[np.float32]:
+    """Embeddings of regions, resized to the model's width around their centres, shape=(n, dim)."""
+    return model.embed_codes(genome.codes(regions, width=model.width))
+
+
+def predict(model: Model, regions: pd.DataFrame, genome: Genome) -> pd.DataFrame:
+    """The regions with a column `probability`: that of a promoter in the window around their centres."""
+    return regions.assign(probability=model.score_codes(genome.codes(regions, width=model.width)))

@@ -1,0 +1,403 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from genocontrast import artefacts
+from genocontrast.config import TrainingConfig, parse_config
+from genocontrast.errors import FileFormatError, GenocontrastWarning, ModelError, ShapeError, SplitError
+from genocontrast.genome import Genome
+from genocontrast.sequence import encode, reverse_complement
+from genocontrast.training import embed, fit, load_model, module, predict, stage
+from genocontrast.training.callbacks import CHECKPOINT
+from genocontrast.training.data import EpochDraws, PairCodes, flanked_codes, pair_codes, training_batches
+from genocontrast.training.fitting import fit_pairs
+from genocontrast.training.model import Model
+from genocontrast.training.module import PromoterModule
+from genocontrast.training.surrogates import surrogates
+
+TINY = TrainingConfig(width=8, depth=1, dim=4, epochs=4, patience=4, batch_pairs=8, max_shift=3, device="cpu")
+
+
+def random_pairs(n, seed, width=60, flank=3):
+    rng = np.random.default_rng(seed)
+    promoters, decoys = rng.integers(0, 4, (2, n, width + 2 * flank), dtype=np.uint8)
+    return PairCodes(promoters, decoys, flank)
+
+
+def grammar_pairs(n, seed, length=106, flank=3):
+    """Both classes hold TATAAAGG and GCCATCTT, 12 bp apart and on one strand; only their order differs."""
+    rng = np.random.default_rng(seed)
+    first, second = encode("TATAAAGG"), encode("GCCATCTT")
+    rows = rng.integers(0, 4, (2, n, length), dtype=np.uint8)
+    for i in range(n):
+        for label in (0, 1):
+            left, right = (first, second) if label else (second, first)
+            at = int(rng.integers(10, length - 50))
+            rows[label, i, at : at + 8] = left
+            rows[label, i, at + 20 : at + 28] = right
+            if rng.random() < 0.5:
+                rows[label, i] = reverse_complement(rows[label, i])
+    return PairCodes(rows[1], rows[0], flank)
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    rng = np.random.default_rng(7)
+    return {f"chr{i}": "".join("ACGT"[code] for code in rng.integers(0, 4, 3000)) for i in (1, 2, 3)}
+
+
+@pytest.fixture
+def genome(sequences, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENOCONTRAST_CACHE", str(tmp_path / "cache"))
+    fasta = tmp_path / "genome.fa"
+    fasta.write_text("".join(f">{name}\n{letters}\n" for name, letters in sequences.items()))
+    return Genome(fasta)
+
+
+def example_table(pairs=12):
+    rows = []
+    for number, split in enumerate(("train", "validation", "test")):
+        chrom = f"chr{number + 1}"
+        for pair in range(pairs):
+            for label in (0, 1):
+                start = (2 * pair + label) * 100
+                rows.append(
+                    (
+                        chrom,
+                        start,
+                        start + 60,
+                        f"{chrom}_{start}",
+                        "+-"[pair % 2],
+                        label,
+                        number * pairs + pair,
+                        "hard",
+                        split,
+                    )
+                )
+    columns = ["chrom", "start", "end", "name", "strand", "label", "pair_id", "tier", "split"]
+    return pd.DataFrame(rows, columns=columns).assign(log_q=0.0, evidence="", gc=0.5)
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+# --- data
+
+
+def test_windows_are_read_on_their_strand_and_padded_outside_the_chromosome(genome, sequences):
+    regions = pd.DataFrame(
+        {"chrom": "chr1", "start": [100, 0, 2940, 2], "end": [160, 60, 3000, 62], "strand": ["+", "-", "+", "."]}
+    )
+    found = flanked_codes(regions, genome, 5)
+    padded = "N" * 5 + sequences["chr1"] + "N" * 5
+    for row, start, strand in ((0, 100, "+"), (1, 0, "-"), (2, 2940, "+"), (3, 2, "+")):
+        expected = encode(padded[start : start + 70])
+        assert (found[row] == (reverse_complement(expected) if strand == "-" else expected)).all()
+
+
+def test_rows_of_promoters_and_decoys_belong_together(genome):
+    examples = example_table().sample(frac=1, random_state=0)
+    pairs = pair_codes(examples, genome, "train", 0)
+    for pair in range(12):
+        for label, codes in ((1, pairs.promoters), (0, pairs.decoys)):
+            row = examples.query(f"split == 'train' and pair_id == {pair} and label == {label}")
+            assert (codes[pair] == genome.codes(row)[0]).all()
+
+
+def test_torn_pairs_and_empty_splits_are_named(genome):
+    with pytest.raises(FileFormatError, match="not one promoter and one decoy"):
+        pair_codes(example_table().drop(index=0), genome, "train", 0)
+    with pytest.raises(SplitError, match="'validation' holds no example"):
+        pair_codes(example_table().query("split == 'train'"), genome, "validation", 0)
+
+
+def test_each_epoch_draws_every_pair_once_and_repeats_itself():
+    epochs = [list(EpochDraws(random_pairs(21, 0), 8, 5, epoch)) for epoch in (0, 1, 0)]
+    assert [len(draw.pairs) for draw in epochs[0]] == [7, 7, 7]
+    assert sorted(torch.cat([draw.pairs for draw in epochs[0]]).tolist()) == list(range(21))
+    for one, again in zip(epochs[0], epochs[2], strict=True):
+        assert torch.equal(one.pairs, again.pairs)
+        assert torch.equal(one.starts, again.starts)
+    assert any(not torch.equal(one.pairs, other.pairs) for one, other in zip(*epochs[:2], strict=True))
+
+
+def test_views_of_both_classes_move_and_stay_within_what_was_read():
+    pairs = random_pairs(16, 0)
+    starts = torch.cat([draw.starts for draw in EpochDraws(pairs, 8, 1, 0)], dim=1)
+    assert starts.min() == 0
+    assert starts.max() == 2 * pairs.flank
+    assert (starts[0] != starts[1]).any()
+    for batch, draw in zip(training_batches(pairs, 8, 1, 0), EpochDraws(pairs, 8, 1, 0), strict=True):
+        sources = (pairs.promoters, pairs.promoters, pairs.decoys)
+        for codes, source, start in zip(batch[:3], sources, draw.starts, strict=True):
+            row, at = int(draw.pairs[0]), int(start[0])
+            assert (codes[0].numpy() == source[row, at : at + pairs.width]).all()
+
+
+def test_surrogates_keep_the_dinucleotides_and_lose_the_order():
+    rng = np.random.default_rng(0)
+    windows = rng.choice(4, (3, 4000), p=[0.4, 0.3, 0.2, 0.1]).astype(np.uint8)
+    windows[1, ::2], windows[1, 1::2] = 1, 2  # CGCGCG: no other dinucleotide may appear
+    windows[2, 1000:2000] = 4
+    drawn = surrogates(windows, rng)
+
+    def dinucleotides(codes):
+        before, after = codes[:-1].astype(int), codes[1:]
+        called = (before < 4) & (after < 4)
+        return np.bincount((before * 4 + after)[called], minlength=16) / called.sum()
+
+    for window, surrogate in zip(windows, drawn, strict=True):
+        np.testing.assert_allclose(dinucleotides(surrogate), dinucleotides(window), atol=0.03)
+        assert ((surrogate == 4) == (window == 4)).all()
+    assert 0.2 < (drawn[0] == windows[0]).mean() < 0.4
+    assert (surrogates(windows, np.random.default_rng(3)) == surrogates(windows, np.random.default_rng(3))).all()
+
+
+def test_surrogates_of_windows_with_few_bases_are_windows_too():
+    windows = np.array([[4, 4, 4, 4], [4, 2, 4, 4], [0, 0, 0, 0]], np.uint8)
+    drawn = surrogates(windows, np.random.default_rng(0))
+    assert (drawn[0] == 4).all()
+    assert drawn[1, 1] < 4
+    assert (drawn[2] == 0).all()
+
+
+def test_classes_of_different_shape_are_named():
+    with pytest.raises(ShapeError, match="one shape"):
+        PairCodes(np.zeros((3, 9), np.uint8), np.zeros((2, 9), np.uint8), 0)
+
+
+# --- fit
+
+
+def test_learns_which_order_two_motifs_have_when_composition_is_equal():
+    config = TrainingConfig(
+        width=32, depth=2, dim=16, epochs=12, patience=12, batch_pairs=32, max_shift=3, dropout=0.0, device="cpu"
+    )
+    _, history = fit_pairs(grammar_pairs(512, 1), grammar_pairs(128, 2), config)
+    assert max(row["validation_auroc"] for row in history) > 0.95
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_training():
+    config = TINY.model_copy(update={"epochs": 30, "patience": 2, "learning_rate": 0.05})
+    validation = random_pairs(16, 1)
+    network, history = fit_pairs(random_pairs(24, 0), validation, config)
+    losses = [row["validation_loss"] for row in history]
+    assert len(history) == int(np.argmin(losses)) + 1 + 2 < 30
+    model = Model(network, 60, {}, {})
+    windows = np.concatenate([validation.promoters, validation.decoys])[:, 3:-3]
+    scores, labels = model.score_codes(windows).astype(float), np.repeat([1, 0], 16)
+    found = -np.log(np.where(labels, scores, 1 - scores)).mean()
+    assert found == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another():
+    pairs, validation = random_pairs(20, 0), random_pairs(8, 1)
+    before = torch.random.get_rng_state()
+    networks = [fit_pairs(pairs, validation, TINY, seed=seed)[0] for seed in (1, 1, 2)]
+    assert same(*networks[:2])
+    assert not same(*networks[1:])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("batch", [0, 2])
+def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path, monkeypatch, stop, batch):
+    pairs, validation = random_pairs(24, 0), random_pairs(8, 1)
+    whole, whole_history = fit_pairs(pairs, validation, TINY)
+    step = PromoterModule.training_step
+
+    def interrupted(self, views, batch_idx):
+        if (self.current_epoch, batch_idx) == (2, batch):
+            raise stop
+        return step(self, views, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PromoterModule, "training_step", interrupted)
+        with pytest.raises(stop):
+            fit_pairs(pairs, validation, TINY, checkpoints=tmp_path)
+    resumed, history = fit_pairs(pairs, validation, TINY, checkpoints=tmp_path)
+    assert same(whole, resumed)
+    assert history == whole_history
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+
+
+def test_a_training_that_had_ended_is_not_trained_again(tmp_path, monkeypatch):
+    pairs, validation = random_pairs(24, 0), random_pairs(8, 1)
+    config = TINY.model_copy(update={"epochs": 30, "patience": 1, "learning_rate": 0.05})
+    first, history = fit_pairs(pairs, validation, config, checkpoints=tmp_path)
+    assert len(history) < 30
+    monkeypatch.setattr(PromoterModule, "training_step", lambda *_: pytest.fail("it was trained again"))
+    again, same_history = fit_pairs(pairs, validation, config, checkpoints=tmp_path)
+    assert same(first, again)
+    assert same_history == history
+
+
+@pytest.mark.parametrize("damage", ["other seed", "torn"])
+def test_a_checkpoint_of_something_else_is_left_alone(tmp_path, damage):
+    pairs, validation = random_pairs(20, 0), random_pairs(8, 1)
+    expected, _ = fit_pairs(pairs, validation, TINY)
+    fit_pairs(pairs, validation, TINY, seed=2, checkpoints=tmp_path)
+    if damage == "torn":
+        path = tmp_path / CHECKPOINT
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.warns(GenocontrastWarning, match="training begins again"):
+        found, _ = fit_pairs(pairs, validation, TINY, checkpoints=tmp_path)
+    assert same(expected, found)
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_batch(monkeypatch):
+    monkeypatch.setattr(module, "_classify", lambda logit, label: logit.sum() * math.nan)
+    with pytest.raises(ModelError, match="epoch 1, batch 1"):
+        fit_pairs(random_pairs(16, 0), random_pairs(8, 1), TINY)
+
+
+def test_weights_that_overflow_stop_training_too():
+    config = TINY.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(ModelError, match=r"the loss is not a finite number at epoch \d+, batch \d+"):
+        fit_pairs(random_pairs(16, 0), random_pairs(8, 1), config)
+
+
+def test_an_absent_device_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelError, match="no CUDA device"):
+        fit_pairs(random_pairs(8, 0), random_pairs(8, 1), TINY.model_copy(update={"device": "cuda"}))
+
+
+def test_one_line_an_epoch_and_no_folders_are_left(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fit_pairs(random_pairs(16, 0), random_pairs(8, 1), TINY)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split("  ")[0] for line in err.splitlines()] == [f"epoch {i}/4" for i in (1, 2, 3, 4)]
+    assert not list(tmp_path.iterdir())
+
+
+# --- model
+
+
+@pytest.fixture
+def model():
+    network, _ = fit_pairs(random_pairs(16, 0), random_pairs(8, 1), TINY)
+    return Model(network, 60, {"train": ["chr1"], "validation": ["chr2"]}, {"stage": "training"})
+
+
+def test_a_saved_model_says_the_same(model, tmp_path):
+    model.save(tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    codes = random_pairs(9, 3).promoters
+    assert (loaded.score_codes(codes) == model.score_codes(codes)).all()
+    assert (loaded.embed_codes(codes, batch_size=9) == model.embed_codes(codes, batch_size=9)).all()
+    assert (loaded.width, loaded.chromosomes, loaded.provenance) == (60, model.chromosomes, model.provenance)
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+    first = [path.read_bytes() for path in sorted((tmp_path / "model").iterdir())]
+    model.save(tmp_path / "model")
+    assert [path.read_bytes() for path in sorted((tmp_path / "model").iterdir())] == first
+
+
+def test_no_call_depends_on_the_strand_at_all(model):
+    codes = np.concatenate([random_pairs(200, 3).promoters, np.full((1, 66), 4, np.uint8)])
+    mirrored = reverse_complement(codes)
+    assert (model.score_codes(codes) == model.score_codes(mirrored)).all()
+    assert (model.embed_codes(codes) == model.embed_codes(mirrored)).all()
+
+
+def test_inference_leaves_the_mode_as_it_was(model):
+    model.network.train()
+    one, two = (model.score_codes(random_pairs(4, 0).promoters) for _ in range(2))
+    assert model.network.training
+    assert (one == two).all()
+
+
+def test_wrong_codes_are_named(model):
+    with pytest.raises(ShapeError, match="codes must be uint8"):
+        model.score_codes(np.zeros((3, 60)))
+
+
+def edited(folder, **changes):
+    description = artefacts.read_json(folder / "config.json")
+    artefacts.write_json(folder / "config.json", {**description, **changes})
+
+
+def test_models_that_cannot_be_read_are_named(model, tmp_path):
+    folder = tmp_path / "model"
+    architecture = model.network.architecture
+    for changes, problem in (
+        ({"format": 99}, "has format 99"),
+        ({"architecture": {**architecture, "width": 10}}, "do not fit the architecture"),
+        ({"architecture": {**architecture, "heads": 2}}, "unknown architecture"),
+        ({"architecture": {**architecture, "strand": "both"}}, "strand is none of"),
+    ):
+        model.save(folder)
+        edited(folder, **changes)
+        with pytest.raises(ModelError, match=problem):
+            load_model(folder)
+    model.save(folder)
+    (folder / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(FileFormatError, match="not readable as safetensors"):
+        load_model(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(FileFormatError, match="no such file"):
+        load_model(folder)
+
+
+# --- on a genome
+
+
+def test_fit_embed_and_predict_on_a_genome(genome):
+    model = fit(example_table(), genome, TINY, seed=3)
+    assert model.width == 60
+    assert model.chromosomes == {"train": ["chr1"], "validation": ["chr2"]}
+    regions = pd.DataFrame({"chrom": ["chr3", "chr3"], "start": [100, 500], "end": [160, 700], "strand": ["+", "-"]})
+    predicted = predict(model, regions, genome)
+    assert predicted["probability"].between(0, 1).all()
+    vectors = embed(model, regions, genome)
+    assert vectors.shape == (2, 4)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
+def test_the_stage_writes_a_model_and_its_history(genome, tmp_path):
+    results = tmp_path / "results"
+    other = example_table().assign(tier="random", label=lambda frame: 1 - frame["label"])
+    artefacts.write_parquet(results / "negatives" / "examples.parquet", pd.concat([example_table(), other]))
+    config = parse_config(
+        {
+            "name": "tiny",
+            "seed": 4,
+            "genome": {
+                "fasta": str(genome.path),
+                "promoters": "x.bed",
+                "signal": ["x.bw"],
+                "upstream": 40,
+                "downstream": 20,
+            },
+            "training": TINY.model_dump(),
+        }
+    )
+    stage.run(config, results)
+    folder = results / "training"
+    assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model"]
+    history = artefacts.read_json(folder / "history.json")
+    assert [row["epoch"] for row in history["epochs"]] == [1, 2, 3, 4]
+    assert min(history["epochs"], key=lambda row: row["validation_loss"])["epoch"] == history["best_epoch"]
+    model = load_model(folder / "model")
+    assert model.provenance == history["provenance"]
+    assert set(model.provenance["inputs"]) == {"examples", "genome"}
+    # the random tier has its labels swapped: a model that had seen it would differ
+    expected = fit(example_table(), genome, TINY, seed=4)
+    assert same(model.network, expected.network)
+    first = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    stage.run(config, results)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == first
+
+
+def test_the_stage_needs_hard_examples(genome, tmp_path):
+    artefacts.write_parquet(tmp_path / "negatives" / "examples.parquet", example_table().assign(tier="random"))
+    config = parse_config(
+        {"name": "x", "genome": {"fasta": str(genome.path), "promoters": "x.bed", "signal": ["x.bw"]}}
+    )
+    with pytest.raises(SplitError, match="no examples of the tier"):
+        stage.run(config, tmp_path)
