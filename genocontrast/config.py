@@ -20,6 +20,9 @@ from genocontrast.errors import ConfigError
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Covariate = Literal["gc", "cpg", "accessibility", "repeat"]
+SIMULATED_MEGABASES = 10.0
+"""Size of the simulated genome, Mb."""
+SIMULATION_SEED = 1
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 

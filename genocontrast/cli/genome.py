@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from genocontrast.cli.options import ConfigFile, Results, results_folder
+from genocontrast.config import SIMULATED_MEGABASES, SIMULATION_SEED
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -32,8 +33,12 @@ def check(config: ConfigFile) -> None:
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder to write the genome, annotation, signal and truth to.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same bytes.")] = 1,
-    megabases: Annotated[float, typer.Option("--megabases", min=1, max=50, help="Size of the genome, Mb.")] = 8.0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same bytes.")
+    ] = SIMULATION_SEED,
+    megabases: Annotated[
+        float, typer.Option("--megabases", min=1, max=50, help="Size of the genome, Mb.")
+    ] = SIMULATED_MEGABASES,
 ) -> None:
     """Make a genome with planted promoters, matched decoys, signal and the truth about all of them."""
     from genocontrast.genome.simulate import simulate as make

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike, atomic_folder
+from genocontrast.config import SIMULATED_MEGABASES, SIMULATION_SEED
 from genocontrast.errors import ConfigError
 from genocontrast.genome import grammar, landscape
 from genocontrast.genome.grammar import GRAMMAR
@@ -35,7 +36,7 @@ class _Chromosome:
     cuts: NDArray[np.float64]
 
 
-def simulate(out: PathLike, seed: int = 1, megabases: float = 10.0) -> None:
+def simulate(out: PathLike, seed: int = SIMULATION_SEED, megabases: float = SIMULATED_MEGABASES) -> None:
     """Write a simulated genome and its truth to a folder, replacing an older one.
 
     Files: genome.fa.gz (bgzip, indexed), genes.gtf, atac_rep1.bw, atac_rep2.bw, peaks.narrowPeak, blacklist.bed,

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -139,7 +140,8 @@ def _run(trainer: Trainer, module: LightningModule, resumed: Path | None) -> Non
     try:
         trainer.fit(module, ckpt_path=resumed, weights_only=True)
     except SIGTERMException:
-        raise
+        # Lightning's own exit says 0: a scheduler would take a stopped training for a finished one
+        sys.exit(128 + signal.SIGTERM)
     except SystemExit:
         # Lightning turns Ctrl-C into an exit, which would end a notebook's kernel
         raise KeyboardInterrupt from None

@@ -15,13 +15,11 @@ rule simulate:
             "sites.tsv",
         ),
     log:
-        "resources/simulated/simulate.log",
+        "resources/logs/simulate.log",
     conda:
         "../envs/genocontrast.yaml"
-    params:
-        seed=1,
     shell:
-        "genocontrast genome simulate --out resources/simulated --seed {params.seed} 2>&1 | tee {log:q}"
+        "genocontrast genome simulate --out resources/simulated 2>&1 | tee {log:q}"
 
 
 rule genome:
