@@ -40,7 +40,7 @@ lint: setup
 setup: $(INSTALLED) bedtools
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; call make with PYTHON=python3.11 (or newer)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) has no ensurepip; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	@[ -e .venv ] || [ "$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}')" -ge $(NEEDED_GB) ] || { echo "error: less than $(NEEDED_GB) GB of disk are free in $$PWD"; exit 1; }
 	@echo "installing into .venv (a few minutes the first time)"

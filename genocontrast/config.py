@@ -109,6 +109,8 @@ class GenomeConfig(Section):
     """bp of the promoter window upstream of the TSS."""
     downstream: int = Field(100, ge=0)
     """bp of the promoter window downstream of the TSS, the TSS base included."""
+    max_n_fraction: float = Field(0.05, ge=0, le=1)
+    """Windows of either class with a larger fraction of N are removed."""
     open_chromatin: list[FilePath] = []
     """Peak files (BED or narrowPeak) of open chromatin; may be empty where decoys are tiled."""
     signal: list[FilePath] = Field(min_length=1)
@@ -144,8 +146,6 @@ class NegativesConfig(Section):
     """Windows of both classes need at least this accessibility: log(1 + total signal in the window)."""
     tss_buffer: int = Field(500, ge=0)
     """bp kept clear around every TSS of every transcript."""
-    max_n_fraction: float = Field(0.05, ge=0, le=1)
-    """Windows with a larger fraction of N are removed."""
     covariates: list[Covariate] = Field(["gc", "cpg", "accessibility"], min_length=1)
     """What decoys are matched on."""
     caliper: float = Field(0.5, gt=0)
@@ -253,11 +253,11 @@ def _explain(error: ValidationError, known: type[Section]) -> tuple[str, object,
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        section: Any = known
+        section: type[Section] | None = known
         for part in first["loc"][:-1]:
-            field = getattr(section, "model_fields", {}).get(part)
-            section = field.annotation if field else None
-        names = ", ".join(sorted(getattr(section, "model_fields", {})))
+            field = section.model_fields.get(str(part)) if section else None
+            section = _inner_section(field.annotation) if field else section
+        names = ", ".join(sorted(section.model_fields)) if section else ""
         return f"unknown key '{key}'", None, f"remove it or correct its name; known here: {names}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing", None, "add it; config/README.md explains each key"

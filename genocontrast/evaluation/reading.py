@@ -73,7 +73,7 @@ def find_motifs(
     chosen = np.sort(rng.permutation(len(promoters))[:MAX_PROMOTERS])
     _log.info("attributing the scores of %d promoters to their bases", len(chosen))
     learned = learn_motifs(attribute(model, promoters[chosen]), promoters[chosen], count, seed)
-    _log.info("describing %d motifs", len(learned))
+    _log.info("describing the motifs found: %d", len(learned))
     background = composition(np.concatenate([promoters, decoys]))
     return [
         _described(f"motif_{rank}", motif, model, (promoters, decoys, promoters[chosen]), database, background, rng)

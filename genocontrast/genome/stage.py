@@ -104,7 +104,7 @@ def _promoters(inputs: Inputs, config: Config) -> tuple[pd.DataFrame, dict[str, 
     windows = keep("outside_chromosome", inside(windows, inputs.genome.sizes).to_numpy())
     windows = keep("excluded", ~overlaps(windows, inputs.excluded))
     unknown = (inputs.genome.codes(windows) == N_CODE).mean(1) if len(windows) else np.zeros(0)
-    windows = keep("too_many_n", unknown <= config.negatives.max_n_fraction)
+    windows = keep("too_many_n", unknown <= config.genome.max_n_fraction)
     if windows.empty:
         removed = ", ".join(f"{rule} {count}" for rule, count in counts.items())
         raise RegionError("no promoter is left", path=config.genome.promoters, remedy=f"look at what went: {removed}")

@@ -200,7 +200,8 @@ class _Descent:
         """Record the losses, keep the best; gives by how much the watched loss fell."""
         held_out = None if self.validation is None else self.validation.loss(*self.tables(x))
         self.history.append({"iteration": iteration, "train": train_loss, "validation": held_out})
-        _LOG.info("k-mer vectors: iteration %d, loss %.4f, held out %s", iteration, train_loss, held_out)
+        beside = "" if held_out is None else f", held out {held_out:.4f}"
+        _LOG.info("k-mer vectors: iteration %d, loss %.4f%s", iteration, train_loss, beside)
         watched = train_loss if held_out is None else held_out
         gain = self.best_loss - watched
         if gain > 0:

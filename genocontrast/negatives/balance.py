@@ -132,6 +132,11 @@ def two_sample_auroc(examples: pd.DataFrame, covariates: Sequence[str], seed: in
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
     pairs = examples.sort_values(["pair_id", "label"], kind="stable")
+    if len(pairs) < 2 * FOLDS:
+        raise BalanceError(
+            f"{len(pairs) // 2} pairs are too few to judge the balance",
+            remedy="raise negatives.caliper, or give more promoters and open chromatin",
+        )
     model = make_pipeline(
         StandardScaler(), PolynomialFeatures(2, include_bias=False), LogisticRegression(max_iter=1000)
     )

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
 from genocontrast.config import NegativesConfig
-from genocontrast.errors import PoolError, ShapeError
+from genocontrast.errors import PoolError, ShapeError, SplitError
 from genocontrast.examples import sort_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.signal import Signal
@@ -131,8 +131,8 @@ def match_negatives(
 
     Raises
     ------
-    PoolError
-        Where a split has no pair at all.
+    SplitError, PoolError
+        Where a split has no promoter, or no pair at all.
     """
     splits = splits or dict.fromkeys(genome.sizes, "train")
     promoters = _with_split(positives, splits)
@@ -145,7 +145,10 @@ def match_negatives(
         wanted = np.flatnonzero(promoters["split"] == split)
         offered = np.flatnonzero(candidates["split"] == split)
         if not len(wanted):
-            continue
+            raise SplitError(
+                f"no promoter lies in the split '{split}'",
+                remedy="give it more chromosomes in genome.splits, or lower negatives.min_accessibility",
+            )
         found = match_pairs(
             promoters.iloc[wanted][list(covariates)].to_numpy() / scale,
             candidates.iloc[offered][list(covariates)].to_numpy() / scale,

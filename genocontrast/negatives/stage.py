@@ -111,10 +111,15 @@ def open_pool(
         exclusions(tables, config, genome),
         config.genome.width,
         settings.stride if tiled else None,
-        settings.max_n_fraction,
+        config.genome.max_n_fraction,
     )
     sieve = Sieve(pool.windows)
     sieve.drop("closed", accessibility(sieve.rows, signal) < settings.min_accessibility)
+    if sieve.rows.empty:
+        raise PoolError(
+            f"no candidate decoy is open; removed: {describe({**pool.removed, **sieve.removed})}",
+            remedy="lower negatives.min_accessibility, or check that the signal is of this assembly",
+        )
     training = promoters["chrom"].map(splits) == "train"
     priority = likeness(
         measure(promoters[training], genome, settings.covariates, signal),

@@ -69,7 +69,9 @@ def _examples(results: Results, config: Config) -> str:
     held = "; ".join(f"{name}: {listing(splits[name], limit=12)}" for name in order)
     return (
         f"Promoters were windows from {integer(genome.upstream)} bp upstream to {integer(genome.downstream)} bp "
-        f"downstream of annotated transcription start sites ({integer(genome.width)} bp). Whole chromosomes were "
+        f"downstream of annotated transcription start sites ({integer(genome.width)} bp). Those with an accessibility, "
+        f"log(1 + total signal), below {config.negatives.min_accessibility:g} and those that overlap a more accessible "
+        "one were left out. Whole chromosomes were "
         f"assigned to splits ({held}); everything that was fitted saw the training chromosomes only, the validation "
         "chromosomes served to choose among models, and the test chromosomes to measure the one chosen."
     )
@@ -83,12 +85,14 @@ def _decoys(results: Results, config: Config, cite: Citations) -> str:
     return (
         f"Decoys were drawn from {source} that lie at least {integer(settings.tss_buffer)} bp from every annotated "
         "start site and outside all other evidence of promoters, with no more than "
-        f"{percent(settings.max_n_fraction)} uncalled bases. Within each split every promoter was paired with one "
-        f"decoy, without replacement, by an assignment of least total distance in {names}{ratio}, with a caliper of "
-        f"{number(settings.caliper, 2)} standard deviations of the training promoters on each; promoters without such "
-        f"a decoy were left out ({percent(balance['retention'], 1)} were retained). Balance was judged by "
-        f"standardised mean differences {cite('smd')} (at most {number(settings.max_smd, 2)}) and by a classifier "
-        f"two-sample test on the covariates {cite('two_sample')} (AUROC {number(balance['two_sample']['auroc'])})."
+        f"{percent(config.genome.max_n_fraction)} uncalled bases and the same least accessibility as promoters; of "
+        "windows that overlap, the one whose covariates are most like a promoter's was kept. Within each split every "
+        "promoter was paired with one decoy, without replacement, by an assignment of least total Euclidean distance "
+        f"in {names}{ratio}, each in standard deviations of the training promoters, with a caliper of "
+        f"{number(settings.caliper, 2)} that is also the cost of leaving a promoter out; promoters without a decoy "
+        f"were left out ({percent(balance['retention'], 1)} were retained). Balance was judged by standardised mean "
+        f"differences {cite('smd')} (at most {number(settings.max_smd, 2)}) and by a classifier two-sample test on the "
+        f"covariates {cite('two_sample')} (AUROC {number(balance['two_sample']['auroc'])})."
     )
 
 
@@ -104,7 +108,10 @@ def _model(config: Config, cite: Citations) -> str:
         f"A convolutional encoder ({training.width} channels, {plural(training.depth, 'residual block')}, embeddings "
         f"of {training.dim} dimensions) {strand}{same} was trained on a classification loss plus "
         f"{number(training.contrastive_weight, 2)} times InfoNCE {cite('infonce')} at temperature "
-        f"{number(training.temperature, 2)}, with AdamW {cite('adamw')} (learning rate {training.learning_rate:g}, "
+        f"{number(training.temperature, 2)} (promoters as one class, the batch's decoys as negatives, a promoter's own "
+        f"decoy twice) plus {number(training.surrogate_weight, 2)} times the loss of telling windows from random "
+        f"sequences of their own dinucleotide composition, with AdamW {cite('adamw')} (learning rate "
+        f"{training.learning_rate:g}, "
         f"weight decay {training.weight_decay:g}), batches of {training.batch_pairs} pairs, dropout "
         f"{training.dropout:g} and random shifts of up to {training.max_shift} bp for both classes, for at most "
         f"{plural(training.epochs, 'epoch')}; training stopped after {plural(training.patience, 'epoch')} without a "

@@ -12,7 +12,11 @@ from genocontrast.kmers import KmerEmbedding, count_genome
 from genocontrast.kmers.stage import run
 from genocontrast.sequence import decode, encode
 
-YEAST = Path(os.environ.get("GENOCONTRAST_DATA", "../shared/data")) / "yeast" / "S_cerevisiae.R64.fasta.gz"
+YEAST = (
+    Path(os.environ.get("GENOCONTRAST_DATA", Path(__file__).parents[3] / "shared/data"))
+    / "yeast"
+    / "S_cerevisiae.R64.fasta.gz"
+)
 
 
 @pytest.fixture

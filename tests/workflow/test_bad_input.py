@@ -123,7 +123,7 @@ def test_split_without_promoters(inputs):
 
 def test_balance_gate_has_its_own_exit_code(inputs):
     folder, config = inputs
-    config["negatives"] = {"min_retention": 1.0, "caliper": 0.02}
+    config["negatives"] = {"min_retention": 1.0, "caliper": 0.2}
     assert run(folder, "genome", config).returncode == 0
     finished = run(folder, "negatives", config)
     assert finished.returncode == 4

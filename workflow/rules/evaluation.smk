@@ -3,7 +3,6 @@
 
 rule evaluation:
     input:
-        config=ancient(f"{RESULTS}/config.json"),
         model=rules.training.output,
         examples=f"{RESULTS}/negatives/examples.parquet",
         fasta=SETTINGS.genome.fasta,
@@ -34,7 +33,9 @@ rule evaluation:
         runtime=120,
     params:
         settings=section("seed", "evaluation"),
-        results=lambda wildcards, input: os.path.dirname(input.config),
+        results=results_folder,
+    message:
+        "Evaluating on held-out chromosomes"
     shell:
         "OMP_NUM_THREADS={threads} genocontrast evaluation run"
-        " --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"
+        " --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"

@@ -18,13 +18,14 @@ rule simulate:
         "resources/logs/simulate.log",
     conda:
         "../envs/genocontrast.yaml"
+    message:
+        "Simulating a genome with planted promoters"
     shell:
         "genocontrast genome simulate --out resources/simulated 2>&1 | tee {log:q}"
 
 
 rule genome:
     input:
-        config=ancient(f"{RESULTS}/config.json"),
         fasta=SETTINGS.genome.fasta,
         promoters=SETTINGS.genome.promoters,
         open_chromatin=SETTINGS.genome.open_chromatin,
@@ -56,6 +57,8 @@ rule genome:
         runtime=30,
     params:
         settings=section("seed", "genome"),
-        results=lambda wildcards, input: os.path.dirname(input.config),
+        results=results_folder,
+    message:
+        "Reading and checking the inputs"
     shell:
-        "genocontrast genome run --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"
+        "genocontrast genome run --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"

@@ -3,7 +3,6 @@
 
 rule kmers:
     input:
-        config=ancient(f"{RESULTS}/config.json"),
         genome=f"{RESULTS}/genome/genome.json",
         fasta=SETTINGS.genome.fasta,
     output:
@@ -19,6 +18,8 @@ rule kmers:
         runtime=60,
     params:
         settings=section("seed", "kmers"),
-        results=lambda wildcards, input: os.path.dirname(input.config),
+        results=results_folder,
+    message:
+        "Fitting k-mer vectors"
     shell:
-        "genocontrast kmers run --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"
+        "genocontrast kmers run --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"

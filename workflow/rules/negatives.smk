@@ -3,7 +3,6 @@
 
 rule negatives:
     input:
-        config=ancient(f"{RESULTS}/config.json"),
         genome=rules.genome.output,
         fasta=SETTINGS.genome.fasta,
         signal=SETTINGS.genome.signal,
@@ -26,6 +25,8 @@ rule negatives:
         runtime=60,
     params:
         settings=section("seed", "negatives"),
-        results=lambda wildcards, input: os.path.dirname(input.config),
+        results=results_folder,
+    message:
+        "Matching decoys to promoters"
     shell:
-        "genocontrast negatives run --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"
+        "genocontrast negatives run --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"

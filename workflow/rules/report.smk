@@ -3,7 +3,6 @@
 
 rule report:
     input:
-        config=ancient(f"{RESULTS}/config.json"),
         genome=rules.genome.output,
         negatives=rules.negatives.output,
         kmers=rules.kmers.output,
@@ -23,6 +22,8 @@ rule report:
         runtime=30,
     params:
         settings=section("name", "seed", "report"),
-        results=lambda wildcards, input: os.path.dirname(input.config),
+        results=results_folder,
+    message:
+        "Writing the report"
     shell:
-        "genocontrast report run --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"
+        "genocontrast report run --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"

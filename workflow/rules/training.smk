@@ -3,7 +3,6 @@
 
 rule training:
     input:
-        config=ancient(f"{RESULTS}/config.json"),
         examples=f"{RESULTS}/negatives/examples.parquet",
         fasta=SETTINGS.genome.fasta,
     output:
@@ -22,7 +21,9 @@ rule training:
         runtime=240,
     params:
         settings=section("seed", "training"),
-        results=lambda wildcards, input: os.path.dirname(input.config),
+        results=results_folder,
+    message:
+        "Training the promoter encoder"
     shell:
         "OMP_NUM_THREADS={threads} genocontrast training run"
-        " --config {input.config:q} --results {params.results:q} 2>&1 | tee {log:q}"
+        " --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"
