@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from genocontrast.errors import ConfigError
 
@@ -248,9 +249,8 @@ class Config(Section):
     report: ReportConfig = ReportConfig()
 
 
-def _explain(error: ValidationError, known: type[Section]) -> tuple[str, object, str]:
-    """One sentence, the value and the remedy for the first problem of a pydantic error."""
-    first = error.errors()[0]
+def _explain(first: ErrorDetails, known: type[Section]) -> tuple[str, object, str]:
+    """One sentence, the value and the remedy for a problem that pydantic found."""
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         section: type[Section] | None = known
@@ -266,6 +266,25 @@ def _explain(error: ValidationError, known: type[Section]) -> tuple[str, object,
     return f"'{key}': {message}", value if isinstance(value, str | int | float) else None, "see config/README.md"
 
 
+def _line(path: str | Path | None, keys: tuple[int | str, ...]) -> int | None:
+    """Line of a key in a YAML or JSON file: of the innermost of `keys` that stands there."""
+    import yaml
+
+    if path is None or not Path(path).is_file():
+        return None
+    node, line = yaml.compose(Path(path).read_text()), None
+    for key in keys:
+        if isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+            continue
+        found = [pair for pair in node.value if pair[0].value == key] if isinstance(node, yaml.MappingNode) else []
+        if not found:
+            break
+        line, node = found[0][0].start_mark.line + 1, found[0][1]
+    return line
+
+
 def parse_config(values: Mapping[str, Any], path: str | Path | None = None) -> Config:
     """Check a mapping against the configuration model.
 
@@ -277,8 +296,11 @@ def parse_config(values: Mapping[str, Any], path: str | Path | None = None) -> C
     try:
         return Config.model_validate(dict(values))
     except ValidationError as error:
-        problem, value, remedy = _explain(error, Config)
-        raise ConfigError(problem, path=path, value=value, remedy=remedy) from None
+        # a misspelt key is also a missing one: say the first
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        problem, value, remedy = _explain(first, Config)
+        line = _line(path, first["loc"])
+        raise ConfigError(problem, path=path, line=line, value=value, remedy=remedy) from None
 
 
 def load_config(path: str | Path) -> Config:

@@ -1,11 +1,25 @@
 """What tests of several stages share: where the real data lies, and a small simulated genome."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+BROWSER_FLAGS = (
+    "headless=new",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-quic",
+    "no-first-run",
+    "disable-sync",
+    "hide-scrollbars",
+    "disable-background-networking",
+    "disable-component-update",
+    "host-resolver-rules=MAP * ~NOTFOUND",
+)
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +51,39 @@ def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated")
     simulate(folder, seed=7, megabases=2.0)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium with the network off; a test that asks for it is skipped where there is none."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromedriver on the PATH")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = chromium
+    for flag in (*BROWSER_FLAGS, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    session = webdriver.Chrome(options=options, service=Service(driver))
+    yield session
+    session.quit()
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens a page; gives what the browser's console says and the addresses that were asked for."""
+
+    def open_page(path):
+        browser.get("about:blank")
+        for log in ("browser", "performance"):
+            browser.get_log(log)  # what came before
+        browser.get(path.as_uri())
+        events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+        asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
+        return browser.get_log("browser"), {url for url in asked if not url.startswith("data:")}
+
+    return open_page

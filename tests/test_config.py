@@ -64,6 +64,25 @@ def test_variables_in_paths(monkeypatch):
     assert cfg.expand("${GENOCONTRAST_TEST_FOLDER:-x}/a") == "x/a"
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\ngenome:\n  fasta: a\n  upstrem: 3\n", r"c\.yaml, line 4: unknown key 'genome\.upstrem'"),
+        (
+            "name: x\ngenome:\n  fasta: a\n  promoters: p\n  signal: [s]\n  evidence:\n"
+            "    - path: e\n      upstrem: 1\n",
+            r"line 8: unknown key 'genome\.evidence\.0\.upstrem'[\s\S]*only_without_tss, path, upstream",
+        ),
+        ("name: x\ngenome:\n  fasta: a\n  promoters: p\n  signal: [s]\n  upstream: -4\n", r"line 6: .*-4"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_line(tmp_path, text, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        cfg.load_config(path)
+
+
 def test_schema_and_readme_agree_with_the_model():
     schema = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
     assert schema == json.loads(json.dumps(cfg.json_schema())), "run `make schema`"

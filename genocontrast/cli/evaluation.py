@@ -1,22 +1,5 @@
 """Evaluate the model on held-out chromosomes."""
 
-import typer
+from genocontrast.cli.options import stage_app
 
-from genocontrast.cli.options import ConfigFile, Results, results_folder
-
-app = typer.Typer(no_args_is_help=True)
-
-
-@app.callback()
-def _stage() -> None:
-    """Keep `run` a sub-command."""
-
-
-@app.command()
-def run(config: ConfigFile, results: Results = None) -> None:
-    """Metrics with intervals, baselines, strand audit, embeddings and motifs."""
-    from genocontrast.config import load_config
-    from genocontrast.evaluation import stage
-
-    settings = load_config(config)
-    stage.run(settings, results_folder(results, settings.name))
+app = stage_app("evaluation", "Metrics with intervals, baselines, strand audit, embeddings and motifs.")

@@ -5,25 +5,15 @@ from typing import Annotated
 
 import typer
 
-from genocontrast.cli.options import ConfigFile, Results, results_folder
+from genocontrast.cli.options import ConfigFile, stage_app
 from genocontrast.config import SIMULATED_MEGABASES, SIMULATION_SEED
 
-app = typer.Typer(no_args_is_help=True)
-
-
-@app.command()
-def run(config: ConfigFile, results: Results = None) -> None:
-    """Check the inputs and write promoters, evidence, open chromatin and chromosome splits."""
-    from genocontrast.config import load_config
-    from genocontrast.genome import stage
-
-    settings = load_config(config)
-    stage.run(settings, results_folder(results, settings.name))
+app = stage_app("genome", "Check the inputs and write promoters, evidence, open chromatin and chromosome splits.")
 
 
 @app.command()
 def check(config: ConfigFile) -> None:
-    """Print what the inputs hold, and exit non-zero on what would waste a night; nothing is written."""
+    """Print what the inputs hold, and exit non-zero on what would waste a night; only the genome's cache is written."""
     from genocontrast.config import load_config
     from genocontrast.genome.check import print_check
 

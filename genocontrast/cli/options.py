@@ -1,5 +1,6 @@
-"""Options that every stage shares."""
+"""Options that every stage shares, and the command `run` that they all have."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -17,3 +18,21 @@ Results = Annotated[
 def results_folder(results: Path | None, name: str) -> Path:
     """The folder given, or results/<name> below the working folder."""
     return results or Path("results") / name
+
+
+def stage_app(stage: str, does: str) -> typer.Typer:
+    """The commands of a stage: `run`, which does what `does` says. The stage is imported when it runs."""
+    app = typer.Typer(no_args_is_help=True)
+
+    @app.callback()
+    def _stage() -> None:
+        """Keep `run` a sub-command where it is the only one."""
+
+    @app.command(help=does)
+    def run(config: ConfigFile, results: Results = None) -> None:
+        from genocontrast.config import load_config
+
+        settings = load_config(config)
+        import_module(f"genocontrast.{stage}.stage").run(settings, results_folder(results, settings.name))
+
+    return app

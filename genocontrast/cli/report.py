@@ -2,19 +2,9 @@
 
 import typer
 
-from genocontrast.cli.options import ConfigFile, Results, results_folder
+from genocontrast.cli.options import ConfigFile, Results, results_folder, stage_app
 
-app = typer.Typer(no_args_is_help=True)
-
-
-@app.command()
-def run(config: ConfigFile, results: Results = None) -> None:
-    """Write one self-contained HTML page and its figures' data."""
-    from genocontrast.config import load_config
-    from genocontrast.report import stage
-
-    settings = load_config(config)
-    stage.run(settings, results_folder(results, settings.name))
+app = stage_app("report", "Write one self-contained HTML page and its figures' data.")
 
 
 @app.command()

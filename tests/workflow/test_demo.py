@@ -65,6 +65,20 @@ def test_logos_name_planted_motifs(demo, demo_folder):
     assert len(hits) >= 0.8 * len(named), named
 
 
+@pytest.mark.browser
+def test_the_report_opens_with_the_network_off(browser, opened, demo):
+    page = demo / "report/report.html"
+    console, asked = opened(page)
+    assert console == []
+    assert asked == {page.as_uri()}
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('[data-figure] svg')].map(svg => svg.getBoundingClientRect().height)"
+    )
+    assert len(sizes) >= 12
+    assert min(sizes) > 30
+    assert "The model beats" in browser.find_element("tag name", "h1").text
+
+
 def test_splits_share_no_chromosome(demo):
     examples = read_examples(demo / "negatives/examples.parquet")
     assert (examples.groupby("chrom")["split"].nunique() == 1).all()
