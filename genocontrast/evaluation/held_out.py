@@ -14,6 +14,7 @@ from genocontrast.config import SPLITS, EvaluationConfig, Split
 from genocontrast.evaluation.audits import strand_audit
 from genocontrast.evaluation.baselines import fit_baselines
 from genocontrast.evaluation.embedding import embedding_table
+from genocontrast.evaluation.leakage import leakage_audit
 from genocontrast.evaluation.metrics import (
     Floats,
     PairResamples,
@@ -94,6 +95,9 @@ def evaluate(
         "splits": {name: _class_counts(examples[rows]) for name, rows in split.items()},
         **_measured(examples, codes, scores, split, config, seed),
         "strand": strand_audit(model, codes[split["test"]]).as_dict(),
+        "leakage": leakage_audit(
+            examples[split["test"]], examples[split["train"]], codes[split["test"]], codes[split["train"]]
+        ).as_dict(),
         "per_chromosome": _per_chromosome(examples[split["test"]], scores[split["test"]]),
     }
     _log.info("embedding %d windows", (split["train"] | split["test"]).sum())

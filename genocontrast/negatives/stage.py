@@ -16,6 +16,7 @@ from genocontrast.errors import BalanceError, GenocontrastWarning, PoolError
 from genocontrast.examples import check_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.intervals import overlaps, widen
+from genocontrast.genome.near_duplicates import nearly_repeats
 from genocontrast.genome.signal import Signal
 from genocontrast.negatives.balance import Balance
 from genocontrast.negatives.covariates import accessibility, measure
@@ -35,6 +36,7 @@ def run(config: Config, results: Path) -> None:
     splits = {chrom: split for split, chroms in _read_splits(results).items() if split in SPLITS for chrom in chroms}
     promoters = open_promoters(tables["promoters"], signal, config)
     pool = open_pool(genome, tables, promoters.rows, splits, signal, config)
+    pool = drop_repeats(genome, promoters, pool, splits)
     settings = config.negatives
     matched = match_negatives(
         promoters.rows,
@@ -128,6 +130,21 @@ def open_pool(
     )
     sieve.drop("overlaps a window more like a promoter", ~disjoint(sieve.rows, priority))
     return Pool(sieve.rows, {**pool.removed, **sieve.removed}, pool.cleared_by)
+
+
+def drop_repeats(genome: Genome, promoters: Sieve, pool: Pool, splits: Mapping[str, str]) -> Pool:
+    """Remove windows of the other splits that nearly repeat a training window: they would leak into its figures.
+
+    Paralogs and mobile elements lie on both sides of a split by chromosome. Removes from `promoters` in place.
+    """
+    candidates = Sieve(pool.windows)
+    known = [sieve.rows[sieve.rows["chrom"].map(splits) == "train"] for sieve in (promoters, candidates)]
+    training = np.concatenate([genome.codes(rows) for rows in known])
+    for sieve in (promoters, candidates):
+        repeats = (sieve.rows["chrom"].map(splits) != "train").to_numpy()
+        repeats[repeats] = nearly_repeats(genome.codes(sieve.rows[repeats]), training)
+        sieve.drop("nearly repeats a training window", repeats)
+    return Pool(candidates.rows, {**pool.removed, **candidates.removed}, pool.cleared_by)
 
 
 def exclusions(tables: dict[str, pd.DataFrame], config: Config, genome: Genome) -> dict[str, pd.DataFrame]:

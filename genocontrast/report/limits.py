@@ -56,7 +56,10 @@ def _baseline_limits(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _leakage_limits(metrics: Mapping[str, Any]) -> list[str]:
-    if metrics.get("leakage"):
+    leakage = metrics.get("leakage")
+    if leakage and leakage["passed"] is False:
+        return [f"Leakage: {leakage['reason']}, so the figures are too good by what these windows give away."]
+    if leakage:
         return []
     return [
         "The leakage audit has not run: whole chromosomes are held out, so windows cannot overlap, but near-identical "

@@ -86,7 +86,8 @@ def _decoys(results: Results, config: Config, cite: Citations) -> str:
         f"Decoys were drawn from {source} that lie at least {integer(settings.tss_buffer)} bp from every annotated "
         "start site and outside all other evidence of promoters, with no more than "
         f"{percent(config.genome.max_n_fraction)} uncalled bases and the same least accessibility as promoters; of "
-        "windows that overlap, the one whose covariates are most like a promoter's was kept. Within each split every "
+        "windows that overlap, the one whose covariates are most like a promoter's was kept. Windows of the "
+        "validation and test chromosomes that nearly repeat a training window were left out. Within each split every "
         "promoter was paired with one decoy, without replacement, by an assignment of least total Euclidean distance "
         f"in {names}{ratio}, each in standard deviations of the training promoters, with a caliper of "
         f"{number(settings.caliper, 2)} that is also the cost of leaving a promoter out; promoters without a decoy "
@@ -125,7 +126,9 @@ def _evaluation(config: Config, cite: Citations) -> str:
         f"correlation {cite('mcc')}, each with a 95 % percentile interval from {integer(config.evaluation.bootstraps)} "
         f"bootstrap resamples of pairs {cite('bootstrap')}. Baselines (logistic regression on single covariates, on "
         "all covariates and on 4-mer frequencies) were fitted on the same training pairs, tuned on the validation "
-        "pairs, and compared with the model in the same resamples. Each test window was scored on both strands."
+        "pairs, and compared with the model in the same resamples. Each test window was scored on both strands. A test "
+        "window leaks where it overlaps a training window, or where a single training window holds half of its "
+        "canonical 12-mers, on either strand."
     )
 
 

@@ -56,6 +56,11 @@ def test_no_call_flips_with_the_strand(metrics):
     assert metrics["strand"]["flips"] == 0
 
 
+def test_no_test_window_was_seen_in_training(metrics):
+    assert metrics["leakage"]["windows"] == metrics["strand"]["examples"]
+    assert (metrics["leakage"]["overlapping"], metrics["leakage"]["near_duplicates"]) == (0, 0)
+
+
 def test_logos_name_planted_motifs(demo, demo_folder):
     planted = set(pd.read_csv(demo_folder / "resources/simulated/sites.tsv", sep="\t")["matrix_id"])
     motifs = json.loads((demo / "evaluation/motifs.json").read_text())["motifs"]

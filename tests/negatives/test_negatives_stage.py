@@ -1,0 +1,66 @@
+"""The stage's own steps, on hand-made genomes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genocontrast.config import NegativesConfig
+from genocontrast.errors import BalanceError, GenocontrastWarning
+from genocontrast.genome.fasta import Genome
+from genocontrast.negatives.balance import Balance
+from genocontrast.negatives.pool import Pool, Sieve
+from genocontrast.negatives.stage import decoy_classes, drop_repeats, gate, permute_within_pairs
+from genocontrast.sequence import decode, reverse_complement
+
+SPLITS = {"chrA": "train", "chrB": "test"}
+
+
+def windows(chrom, *starts):
+    return pd.DataFrame({"chrom": chrom, "start": starts, "end": np.add(starts, 200), "name": ".", "strand": "+"})
+
+
+def test_windows_that_repeat_a_training_window_leave_the_other_splits(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = rng.integers(0, 4, (2, 3000), dtype=np.uint8)
+    test[500:700] = reverse_complement(train[1000:1200])  # a decoy of the test split repeats a training promoter
+    test[900:1100] = train[2000:2200]  # a test promoter repeats a training decoy
+    path = tmp_path / "genome.fa"
+    path.write_text(f">chrA\n{decode(train)}\n>chrB\n{decode(test)}\n")
+    promoters = Sieve(pd.concat([windows("chrA", 1000), windows("chrB", 900, 1300)]))
+    pool = Pool(pd.concat([windows("chrA", 2000, 2400), windows("chrB", 500, 2000)]), {"blacklist": 1})
+    kept = drop_repeats(Genome(path), promoters, pool, SPLITS)
+    assert promoters.rows["start"].tolist() == [1000, 1300]
+    assert kept.windows["start"].tolist() == [2000, 2400, 2000]
+    assert promoters.removed == {"nearly repeats a training window": 1}
+    assert kept.removed == {"blacklist": 1, "nearly repeats a training window": 1}
+
+
+def test_permuting_keeps_pairs_whole_and_is_seeded():
+    examples = pd.DataFrame({"pair_id": np.tile(np.arange(200), 2), "label": np.repeat([1, 0], 200)})
+    permuted = permute_within_pairs(examples, seed=3)
+    assert (permuted.groupby("pair_id")["label"].sum() == 1).all()
+    swapped = (permuted["label"] != examples["label"]).mean()
+    assert 0.35 < swapped < 0.65
+    pd.testing.assert_frame_equal(permuted, permute_within_pairs(examples, seed=3))
+    assert not permuted.equals(permute_within_pairs(examples, seed=4))
+
+
+def test_decoys_take_the_first_class_that_holds_their_centre():
+    annotation = pd.DataFrame({"chrom": "chrA", "start": [0, 1000], "end": [500, 1500], "feature": ["CDS", "ARS"]})
+    both = pd.DataFrame({"chrom": ["chrA"], "start": [0], "end": [400], "feature": ["ARS"]})
+    decoys = windows("chrA", 100, 1100, 2000)
+    counted = decoy_classes(decoys, pd.concat([annotation, both]), ["CDS", "ARS"])
+    assert counted == [
+        {"class": "ARS", "decoys": 1},
+        {"class": "CDS", "decoys": 1},
+        {"class": "intergenic", "decoys": 1},
+    ]
+
+
+def test_the_gate_stops_or_warns():
+    table = pd.DataFrame({"covariate": ["gc"], "smd_after": [0.4], "ks_after": [0.3], "passed": [False]})
+    unbalanced = Balance(table, (0.5, 0.45, 0.55), 1.0)
+    with pytest.raises(BalanceError, match="gc"):
+        gate(unbalanced, NegativesConfig())
+    with pytest.warns(GenocontrastWarning, match="gc"):
+        gate(unbalanced, NegativesConfig(gate="warn"))
