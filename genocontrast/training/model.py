@@ -18,7 +18,9 @@ from genocontrast.artefacts import PathLike, atomic_folder, existing, read_json
 from genocontrast.encoders import Encoded, StrandEncoder
 from genocontrast.encoders.views import one_hot
 from genocontrast.errors import FileFormatError, ModelError, ShapeError
+from genocontrast.genome.regions import check_within, resize
 from genocontrast.sequence import Codes, reverse_complement
+from genocontrast.training.data import flanked_codes
 from genocontrast.version import __version__
 
 if TYPE_CHECKING:
@@ -149,10 +151,25 @@ def _one_strand(codes: Codes) -> Codes:
 
 
 def embed(model: Model, regions: pd.DataFrame, genome: Genome) -> NDArray[np.float32]:
-    """Embeddings of regions, resized to the model's width around their centres, shape=(n, dim)."""
-    return model.embed_codes(genome.codes(regions, width=model.width))
+    """Embeddings of the windows around the regions' centres, shape=(n, dim); see `predict`."""
+    return model.embed_codes(_window_codes(model, regions, genome))
 
 
 def predict(model: Model, regions: pd.DataFrame, genome: Genome) -> pd.DataFrame:
-    """The regions with a column `probability`: that of a promoter in the window around their centres."""
-    return regions.assign(probability=model.score_codes(genome.codes(regions, width=model.width)))
+    """The regions with a column `probability`: that of a promoter in the window around each centre.
+
+    Parameters
+    ----------
+    model : Model
+    regions : pandas.DataFrame
+        chrom, start, end[, strand]; resized to the model's width. What lies beyond a chromosome's end reads as N,
+        as it did in training.
+    genome : Genome
+    """
+    return regions.assign(probability=model.score_codes(_window_codes(model, regions, genome)))
+
+
+def _window_codes(model: Model, regions: pd.DataFrame, genome: Genome) -> Codes:
+    check_within(regions, genome.sizes)
+    windows = resize(regions, model.width)
+    return flanked_codes(windows if "strand" in windows else windows.assign(strand="+"), genome, flank=0)

@@ -7,7 +7,7 @@ import torch
 
 from genocontrast import artefacts
 from genocontrast.config import TrainingConfig, parse_config
-from genocontrast.errors import FileFormatError, GenocontrastWarning, ModelError, ShapeError, SplitError
+from genocontrast.errors import FileFormatError, GenocontrastWarning, ModelError, RegionError, ShapeError, SplitError
 from genocontrast.genome import Genome
 from genocontrast.sequence import encode, reverse_complement
 from genocontrast.training import embed, fit, load_model, module, predict, stage
@@ -357,6 +357,17 @@ def test_fit_embed_and_predict_on_a_genome(genome):
     vectors = embed(model, regions, genome)
     assert vectors.shape == (2, 4)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
+def test_a_region_at_the_chromosomes_end_reads_n_beyond_it(genome):
+    model = fit(example_table(), genome, TINY, seed=3)
+    regions = pd.DataFrame({"chrom": ["chr3", "chr3"], "start": [0, 500], "end": [10, 560]})
+    window = np.full((1, 60), 4, np.uint8)
+    window[0, 25:] = genome.chromosome("chr3")[:35]  # centre 5, from -25 to 35
+    predicted = predict(model, regions, genome)
+    assert predicted["probability"][0] == pytest.approx(model.score_codes(window)[0], abs=1e-6)
+    with pytest.raises(RegionError, match="chr3"):
+        predict(model, regions.assign(end=10**9), genome)
 
 
 def test_the_stage_writes_a_model_and_its_history(genome, tmp_path):
