@@ -23,7 +23,7 @@ class PromoterModule(LightningModule):
 
     The lesson: windows of both classes are told from surrogates of their own dinucleotide composition. Where
     promoters and decoys hold the same motifs and differ in how they are arranged, no single motif tells the classes
-    apart, and without the lesson the filters learn the training windows by heart before they find any motif.
+    apart; the lesson gives the filters a reason to find motifs all the same. How much it helps depends on the data.
 
     Parameters
     ----------
