@@ -70,10 +70,17 @@ def reverse_complement(codes: Codes) -> Codes:
     return _COMPLEMENT[codes[..., ::-1]]
 
 
-def one_hot(codes: Codes, dtype: type = np.float32) -> NDArray:
-    """One-hot encoding, shape=(..., length) -> (..., 4, length); N is a column of zeros."""
+def one_hot(codes: Codes, dtype: type = np.float32, out: NDArray | None = None) -> NDArray:
+    """One-hot encoding, shape=(..., length) -> (..., 4, length); N is a column of zeros. `out` takes the result."""
     channels = np.arange(4, dtype=np.uint8)[:, None]
-    return (codes[..., None, :] == channels).astype(dtype)
+    if out is None:
+        out = np.empty((*codes.shape[:-1], 4, codes.shape[-1]), dtype)
+    if out.dtype.itemsize == 1:
+        # A comparison's result is the bytes 0 and 1: no second array, no conversion.
+        np.equal(codes[..., None, :], channels, out=out.view(np.bool_))
+    else:
+        out[...] = codes[..., None, :] == channels
+    return out
 
 
 def gc_fraction(codes: Codes) -> NDArray[np.float64]:

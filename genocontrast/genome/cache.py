@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from genocontrast.artefacts import atomic
+from genocontrast.artefacts import PathLike, atomic, checksum, existing, write_json
 from genocontrast.errors import ConfigError
 from genocontrast.sequence import Codes
 
-MASKED = np.uint8(0x08)
-"""Bit of a soft-masked (lower-case) base, beside the code in the lower three bits."""
-CODE_BITS = np.uint8(0x07)
 _MAGIC = b"genocontrast:1\n\0"
+_SETTLED = 2.0
+"""Seconds after which a file's times are taken to tell every change."""
+_ABANDONED = 3600.0
+"""Seconds without a write after which a temporary file has no writer any more."""
 _FOOTER_BYTES = 8 + len(_MAGIC)
 
 
@@ -28,27 +32,52 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genocontrast"
 
 
-def write_cache(path: Path, chromosomes: Iterable[tuple[str, Codes]]) -> None:
-    """Write encoded chromosomes one after the other, then their sizes; readable under its name only when whole.
+def content_checksum(path: PathLike) -> str:
+    """SHA-256 of a file's content, hashed again only where size, times or inode say that the file changed.
+
+    What is remembered lies beside the encoded genomes; a file touched within the last seconds is never trusted, since
+    its times could hide a second change.
+    """
+    found = existing(path).resolve()
+    memory = cache_folder() / "checksums" / f"{hashlib.sha256(os.fsencode(found)).hexdigest()[:32]}.json"
+    status = found.stat()
+    identity = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    try:
+        known = json.loads(memory.read_text())
+        if known["identity"] == identity:
+            return str(known["sha256"])
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    sha256 = checksum(found)
+    if time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED:
+        # A cache folder that others filled may be read-only: hashing again is slow, not wrong.
+        with suppress(OSError):
+            write_json(memory, {"identity": identity, "sha256": sha256})
+    return sha256
+
+
+def write_cache(path: Path, pieces: Iterable[tuple[str, bytes]]) -> None:
+    """Write packed sequences one after the other, then their sizes; readable under its name only when whole.
 
     Parameters
     ----------
     path : Path
         The final file.
-    chromosomes : iterable of (str, uint8 array, shape=(size,))
-        Code (0-4) | 0x08 where soft-masked.
+    pieces : iterable of (str, bytes)
+        Name and packed bases; the pieces of one sequence follow one another.
 
     Raises
     ------
     ConfigError
-        Where the folder cannot be written to.
+        Where the folder cannot be written to, or the disk is full.
     """
     try:
+        _remove_abandoned(path)
         with atomic(path) as temporary, open(temporary, "wb") as handle:
-            sizes = {}
-            for chrom, codes in chromosomes:
-                handle.write(codes.data)
-                sizes[chrom] = len(codes)
+            sizes: dict[str, int] = {}
+            for chrom, packed in pieces:
+                handle.write(packed)
+                sizes[chrom] = sizes.get(chrom, 0) + len(packed)
             footer = json.dumps(sizes).encode()
             handle.write(footer + len(footer).to_bytes(8, "little") + _MAGIC)
     except OSError as error:
@@ -57,6 +86,14 @@ def write_cache(path: Path, chromosomes: Iterable[tuple[str, Codes]]) -> None:
             path=path.parent,
             remedy="set GENOCONTRAST_CACHE to a folder that can be written to and has room for the genome",
         ) from None
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Delete what killed writers of this cache left; one at work has written within the last hour."""
+    for left in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
 
 
 def read_cache(path: Path) -> tuple[dict[str, int], Codes] | None:

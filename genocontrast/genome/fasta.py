@@ -1,27 +1,28 @@
-"""The genome: a FASTA file read once into an encoded, memory-mapped cache."""
+"""The genome: a FASTA or 2bit file read once into an encoded, memory-mapped cache."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pysam
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike, checksum
+from genocontrast.artefacts import PathLike
 from genocontrast.errors import FileFormatError, NamingError, RegionError, ShapeError
-from genocontrast.genome.cache import CODE_BITS, MASKED, cache_folder, read_cache, write_cache
-from genocontrast.genome.regions import check_within, resize
-from genocontrast.genome.tables import reading, refuse_truncated
-from genocontrast.sequence import ENCODING, Codes, decode, one_hot, reverse_complement
+from genocontrast.genome.cache import cache_folder, content_checksum, read_cache, write_cache
+from genocontrast.genome.encoding import CODE_BITS, MASKED, is_two_bit, read_packed
+from genocontrast.genome.regions import by_chromosome, check_within, resize
+from genocontrast.genome.tables import is_bgzip, is_gzip
+from genocontrast.sequence import Codes, decode, one_hot, reverse_complement
 
 _log = logging.getLogger(__name__)
-_LOWER_CASE = np.array([chr(byte).islower() for byte in range(128)] + [False] * 128)
-_PACKED = np.where(_LOWER_CASE & (ENCODING != 255), ENCODING | MASKED, ENCODING).astype(np.uint8)
+_CHUNK = 1 << 20
+"""Bases turned at a time: they stay in the processor's cache from one step to the next."""
 
 
 class Genome:
@@ -30,42 +31,56 @@ class Genome:
     Parameters
     ----------
     path : path
-        FASTA file: plain, gzip or bgzip. It is read once; later uses map the encoded copy in the cache folder
-        (GENOCONTRAST_CACHE, or genocontrast/ in XDG_CACHE_HOME or ~/.cache), 1 byte per base, kept by the
-        checksum of the file's content.
+        FASTA file (plain, gzip or bgzip) or 2bit file. It is read once; later uses map the encoded copy in the
+        cache folder (GENOCONTRAST_CACHE, or genocontrast/ in XDG_CACHE_HOME or ~/.cache), 1 byte per base, kept by
+        the checksum of the file's content.
 
     Attributes
     ----------
     path : Path
     checksum : str
-        SHA-256 of the FASTA file.
+        SHA-256 of the file.
+    cached : Path
+        The encoded copy.
     sizes : dict of str to int
         Length of each sequence, bp, in the file's order.
 
     Raises
     ------
     FileFormatError
-        Where the file is missing, truncated or no FASTA, or has a duplicate name, an empty record or a letter
-        outside the IUPAC alphabet; with its line.
+        Where the file is missing, truncated or no FASTA, or has a duplicate name, an empty record, Windows line
+        ends, or a letter outside the IUPAC alphabet; with its line.
     """
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
-        self.checksum = checksum(path)
-        cached = cache_folder() / f"{self.checksum}.codes"
-        content = read_cache(cached)
+        self.checksum = content_checksum(path)
+        self.cached = cache_folder() / f"{self.checksum}.codes"
+        content = read_cache(self.cached)
         if content is None:
-            _log.info("reading %s", path)
-            write_cache(cached, _parse(self.path))
-            content = read_cache(cached)
+            write_cache(self.cached, read_packed(path))
+            content = read_cache(self.cached)
+            _log.info("%s, %s", path, self.storage())
         if content is None:
-            raise FileFormatError("the genome cache is damaged", path=cached, remedy="delete it and try again")
+            raise FileFormatError("the genome cache is damaged", path=self.cached, remedy="delete it and try again")
         self.sizes, self._packed = content
         ends = np.cumsum(list(self.sizes.values()))
         self._offsets = {chrom: int(end) - size for (chrom, size), end in zip(self.sizes.items(), ends, strict=True)}
 
     def __repr__(self) -> str:
         return f"Genome({self.path.name!r}: {len(self.sizes)} sequences, {sum(self.sizes.values()):,} bp)"
+
+    def storage(self) -> str:
+        """In words: the kind of the file, and where its encoded copy lies and how big it is."""
+        size = self.cached.stat().st_size
+        where = f"encoded once into {self.cached} ({size / 1e6:,.1f} MB)"
+        if is_two_bit(self.path):
+            return f"2bit: {where}"
+        if is_bgzip(self.path):
+            return f"bgzip FASTA: {where}"
+        if is_gzip(self.path):
+            return f"plain gzip FASTA, which no index can enter: {where}"
+        return f"FASTA: {where}"
 
     def sequence(self, chrom: str, start: int, end: int, strand: str = "+") -> str:
         """The upper-case letters of [start, end), reverse-complemented on "-"; ambiguity codes read as N."""
@@ -98,33 +113,45 @@ class Genome:
         RegionError
             Where a window is empty or outside its chromosome.
         """
-        if width is not None:
-            regions = resize(regions, width)
-        lengths = (regions["end"] - regions["start"]).unique()
-        if len(lengths) > 1:
-            raise ShapeError(
-                f"the regions have {len(lengths)} different lengths", value=sorted(lengths)[:3], remedy="give a width"
-            )
-        if not len(lengths):
-            return np.zeros((0, width or 0), dtype=np.uint8)
-        windows = self._windows(regions, int(lengths[0]))
-        windows &= CODE_BITS
-        if "strand" in regions:
-            reverse = regions["strand"].to_numpy() == "-"
-            windows[reverse] = reverse_complement(windows[reverse])
+        starts, reverse, length = self._rows(regions, width)
+        windows = np.empty((len(starts), length), dtype=np.uint8)
+        self._fill(windows, starts, reverse, lambda rows, codes: np.copyto(windows[rows], codes))
         return windows
 
-    def one_hot(self, regions: pd.DataFrame, width: int | None = None) -> NDArray[np.float32]:
-        """One-hot windows, channels A C G T, float32, shape=(n, 4, width); see `codes`."""
-        return one_hot(self.codes(regions, width))
+    def one_hot(
+        self, regions: pd.DataFrame, width: int | None = None, dtype: type = np.float32, threads: int = 1
+    ) -> NDArray:
+        """One-hot windows, channels A C G T; N is a column of zeros. See `codes`.
+
+        Parameters
+        ----------
+        regions, width
+            As for `codes`.
+        dtype : type
+            Type of the result; int8 needs a quarter of float32's memory.
+        threads : int
+            Threads that share the work.
+
+        Returns
+        -------
+        numpy.ndarray of `dtype`, shape=(n, 4, width)
+        """
+        starts, reverse, length = self._rows(regions, width)
+        hot = np.empty((len(starts), 4, length), dtype=dtype)
+        self._fill(hot, starts, reverse, lambda rows, codes: one_hot(codes, dtype, out=hot[rows]), threads)
+        return hot
 
     def masked(self, regions: pd.DataFrame) -> NDArray[np.float64]:
         """Fraction of soft-masked bases of each region, shape=(n,); lengths may differ."""
-        fractions = np.zeros(len(regions))
+        starts = self._starts(regions)
         lengths = (regions["end"] - regions["start"]).to_numpy()
+        fractions = np.zeros(len(regions))
         for length in np.unique(lengths):
-            rows = lengths == length
-            fractions[rows] = ((self._windows(regions[rows], int(length)) & MASKED) != 0).mean(1)
+            view = sliding_window_view(self._packed, length)
+            rows = np.flatnonzero(lengths == length)
+            step = max(_CHUNK // length, 1)
+            for some in (rows[first : first + step] for first in range(0, len(rows), step)):
+                fractions[some] = ((view[starts[some]] & MASKED) != 0).mean(1)
         return fractions
 
     def chromosome(self, chrom: str) -> Codes:
@@ -142,73 +169,53 @@ class Genome:
         offset = self._offsets[chrom]
         return self._packed[offset : offset + self.sizes[chrom]]
 
-    def _windows(self, regions: pd.DataFrame, length: int) -> Codes:
-        """Packed bases of regions that all have one length, shape=(n, length)."""
+    def _starts(self, regions: pd.DataFrame) -> NDArray[np.int64]:
+        """Where each region begins in the packed genome, shape=(n,)."""
         check_within(regions, self.sizes)
-        offsets = regions["chrom"].astype(object).map(self._offsets)
-        starts = (offsets + regions["start"]).to_numpy(np.int64)
+        return by_chromosome(regions, self._offsets, absent=0) + regions["start"].to_numpy(np.int64)
+
+    def _rows(self, regions: pd.DataFrame, width: int | None) -> tuple[NDArray[np.int64], NDArray[np.bool_], int]:
+        """Where each window begins, whether it lies on "-", and the length of all."""
+        if width is not None:
+            regions = resize(regions, width)
+        lengths = (regions["end"] - regions["start"]).unique()
+        if len(lengths) > 1:
+            raise ShapeError(
+                f"the regions have {len(lengths)} different lengths", value=sorted(lengths)[:3], remedy="give a width"
+            )
+        reverse = np.zeros(len(regions), dtype=bool)
+        if "strand" in regions:
+            reverse = regions["strand"].to_numpy() == "-"
+        return self._starts(regions), reverse, int(lengths[0]) if len(lengths) else width or 0
+
+    def _fill(
+        self,
+        result: NDArray,
+        starts: NDArray[np.int64],
+        reverse: NDArray[np.bool_],
+        write: Callable[[slice, Codes], object],
+        threads: int = 1,
+    ) -> None:
+        """Read the windows chunk by chunk; `write` puts each into its rows of `result`, shape=(n, ..., length)."""
+        length = result.shape[-1]
+        if not result.size:
+            return
         # Rows of a strided view: the copy is the only array, no index of every base is built.
-        return np.asarray(sliding_window_view(self._packed, length)[starts])
+        view = sliding_window_view(self._packed, length)
+        step = max(_CHUNK // length, 1)
 
+        def part(first: int) -> None:
+            rows = slice(first, first + step)
+            codes = view[starts[rows]]
+            codes &= CODE_BITS
+            if reverse[rows].any():
+                codes[reverse[rows]] = reverse_complement(codes[reverse[rows]])
+            write(rows, codes)
 
-def _parse(path: Path) -> Iterator[tuple[str, Codes]]:
-    """Name and packed codes of each record; on anything odd, the slow scan names the line."""
-    refuse_truncated(path)
-    _refuse_other_format(path)
-    seen: set[str] = set()
-    # The messages of htslib on standard error would say the same less well.
-    verbosity = pysam.set_verbosity(0)
-    try:
-        with pysam.FastxFile(str(path), persist=False) as records:
-            for record in records:
-                name, codes = record.name, _PACKED[np.frombuffer((record.sequence or "").encode(), dtype=np.uint8)]
-                if not name or not len(codes) or name in seen or record.quality or (codes == 255).any():
-                    raise _explain(path)
-                seen.add(name)
-                yield name, codes
-    except (ValueError, OSError):
-        raise _explain(path) from None
-    finally:
-        pysam.set_verbosity(verbosity)
-
-
-def _refuse_other_format(path: Path) -> None:
-    with reading(path) as handle:
-        start = handle.read(1 << 16).lstrip()
-    if not start.startswith(b">"):
-        raise FileFormatError(
-            "not FASTA: the first line does not begin with '>'" if start else "the file is empty",
-            path=path,
-            line=1,
-            value=start[:20].decode("ascii", "replace") or None,
-            remedy="give a FASTA file (plain, gzip or bgzip)",
-        )
-
-
-def _explain(path: Path) -> FileFormatError:
-    """Find the line of what is wrong with a FASTA file; `reading` itself raises where it is truncated."""
-    lines_of: dict[str, int] = {}
-    name, header, length, line = "", 0, 1, 0
-    with reading(path) as handle:
-        for line, raw in enumerate(handle, start=1):
-            text = raw.decode("latin-1").rstrip()
-            if text.startswith(">"):
-                if not length:
-                    break
-                name, header, length = (text[1:].split() or [""])[0], line, 0
-                if not name:
-                    return FileFormatError("the record has no name", path=path, line=line, remedy="name it after '>'")
-                if name in lines_of:
-                    problem = f"two records have the name {name!r}; the first is in line {lines_of[name]}"
-                    return FileFormatError(problem, path=path, line=line, remedy="give each record its own name")
-                lines_of[name] = line
-                continue
-            length += len(text)
-            column = next((at for at, letter in enumerate(text) if ENCODING[ord(letter)] == 255), None)
-            if column is not None:
-                problem = f"not a DNA letter, column {column + 1}"
-                remedy = "give DNA in IUPAC letters; N stands for an unknown base"
-                return FileFormatError(problem, path=path, line=line, value=text[column], remedy=remedy)
-    if not length:
-        return FileFormatError(f"the record {name!r} is empty", path=path, line=header, remedy="remove it")
-    return FileFormatError("not readable as FASTA", path=path, line=line or None)
+        chunks = range(0, len(starts), step)
+        if threads == 1 or len(chunks) == 1:
+            for first in chunks:
+                part(first)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, chunks))

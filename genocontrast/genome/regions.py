@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike
 from genocontrast.errors import FileFormatError, RegionError
@@ -96,13 +97,12 @@ def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike
     RegionError
         Naming how many are not, and the first of them.
     """
-    size = regions["chrom"].astype(object).map(sizes)
-    start, end = regions["start"], regions["end"]
-    # A chromosome that is not there has size NaN: no comparison with it is true.
+    size = by_chromosome(regions, sizes, absent=-1)
+    start, end = regions["start"].to_numpy(), regions["end"].to_numpy()
     bad = ~((start >= 0) & (start < end) & (end <= size))
     if not bad.any():
         return
-    position = int(np.argmax(bad.to_numpy()))
+    position = int(np.argmax(bad))
     chrom, first, last = regions.iloc[position][["chrom", "start", "end"]]
     known = f"{chrom} has {sizes[chrom]} bp" if chrom in sizes else f"there is no sequence {chrom!r}"
     raise RegionError(
@@ -112,6 +112,12 @@ def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike
         value=f"{chrom}:{first}-{last}",
         remedy="clip the regions, or use a file of the same assembly as the genome",
     )
+
+
+def by_chromosome(regions: pd.DataFrame, values: Mapping[str, int], absent: int) -> NDArray[np.int64]:
+    """A number of each region's chromosome, shape=(n,): `absent` for a chromosome without one."""
+    codes, names = pd.factorize(regions["chrom"])
+    return np.array([values.get(name, absent) for name in names] + [absent], dtype=np.int64)[codes]
 
 
 def resize(regions: pd.DataFrame, width: int) -> pd.DataFrame:

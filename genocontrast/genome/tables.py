@@ -28,13 +28,18 @@ def is_gzip(path: PathLike) -> bool:
         return handle.read(2) == _GZIP_MAGIC
 
 
-def refuse_truncated(path: PathLike) -> None:
-    """Raise a FileFormatError for a bgzip file without its end mark: cut at a block's edge it would read as whole."""
+def is_bgzip(path: PathLike) -> bool:
+    """Whether a file is bgzip by its first bytes, whatever its name."""
     with open(existing(path), "rb") as handle:
         head = handle.read(18)
-        is_bgzip = head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC"
-        if not is_bgzip:
-            return
+    return head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC"
+
+
+def refuse_truncated(path: PathLike) -> None:
+    """Raise a FileFormatError for a bgzip file without its end mark: cut at a block's edge it would read as whole."""
+    if not is_bgzip(path):
+        return
+    with open(path, "rb") as handle:
         handle.seek(0, io.SEEK_END)
         handle.seek(-min(len(_BGZIP_END), handle.tell()), io.SEEK_END)
         if handle.read() != _BGZIP_END:

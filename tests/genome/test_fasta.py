@@ -1,9 +1,11 @@
 """Genome: windows against string slicing, strands, the cache, and what no FASTA may be."""
 
+import errno
 import gzip
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genocontrast.artefacts import checksum
 from genocontrast.errors import ConfigError, FileFormatError, NamingError, RegionError, ShapeError
 from genocontrast.genome import Genome
 from genocontrast.genome.cache import cache_folder, read_cache, write_cache
@@ -47,17 +50,21 @@ def test_sizes_in_the_order_of_the_file(genome):
     assert repr(genome) == "Genome('small.fa': 3 sequences, 44 bp)"
 
 
-@pytest.mark.parametrize("kind", ["plain", "gzip", "bgzip", "crlf"])
-def test_every_packing_reads_the_same(tmp_path, genome, kind):
+@pytest.mark.parametrize("kind", ["plain", "gzip", "bgzip", "2bit", "no last newline", "blank lines"])
+def test_every_packing_reads_the_same(tmp_path, genome, kind, write_two_bit):
     text, path = fasta_text(SEQUENCES), tmp_path / "g.fa.gz"
     if kind == "gzip":
         path.write_bytes(gzip.compress(text.encode()))
     elif kind == "bgzip":
         with pysam.BGZFile(str(path), "w", None) as handle:
             handle.write(text.encode())
+    elif kind == "2bit":
+        write_two_bit(path, SEQUENCES)
     else:
-        path.write_bytes(text.replace("\n", "\r\n" if kind == "crlf" else "\n").encode())
+        changed = {"no last newline": text.rstrip("\n"), "blank lines": text.replace("\n", "\n\n")}
+        path.write_text(changed.get(kind, text))
     packed = Genome(path)
+    assert packed.sizes == genome.sizes
     for name in SEQUENCES:
         np.testing.assert_array_equal(packed.chromosome(name), genome.chromosome(name))
         np.testing.assert_array_equal(packed.soft_mask(name), genome.soft_mask(name))
@@ -162,7 +169,16 @@ BAD = {
     "letter": (b">a\nACGT\nAC1T\n", "column 3", 3),
     "gap": (b">a\nAC-T\n", "'-'", 2),
     "space": (b">a\nAC GT\n", "column 3", 2),
-    "not ASCII": (b">a\nACGT\nAC\xe9GT\n", "column 3", 3),
+    "not ASCII": (b">a\nACGT\nAC\xe9GT\n", "not ASCII, column 3", 3),
+    "header not ASCII": (b">a\nACGT\n>b caf\xc3\xa9\nACGT\n", "not ASCII, column 7", 3),
+    "Windows line ends": (b">a\r\nACGT\r\n", "carriage return", 1),
+    "Windows line ends further down": (b">a\nACGT\nACGT\r\nAC\n", "carriage return", 3),
+    "old Mac line ends": (b">a\rACGT\rACGT\r", "carriage return", 1),
+    "byte-order mark": (b"\xef\xbb\xbf>a\nACGT\n", "'>'", 1),
+    "header inside a line": (b">a\nACGT>b\nACGT\n", "column 5", 2),
+    "protein": (b">p\nMKLVE\n", "column 3", 2),
+    "comment": (b">a\nACGT\n;comment\n", "column 1", 3),
+    "zero byte": (b">a\nAC\0GT\n", "column 3", 2),
     "nameless": (b">a\nAC\n>\nAC\n", "no name", 3),
 }
 
@@ -212,14 +228,14 @@ class TestCache:
 
     def test_it_is_read_once(self, monkeypatch):
         Genome(self.fasta)
-        monkeypatch.setattr(pysam, "FastxFile", None)
+        monkeypatch.setattr("genocontrast.genome.fasta.read_packed", None)
         assert Genome(self.fasta).sequence("chrB", 0, 1) == "G"
 
     def test_the_same_content_elsewhere_is_the_same_genome(self, tmp_path):
         copy = tmp_path / "copy.fa"
         copy.write_text(self.fasta.read_text())
         assert Genome(copy).checksum == Genome(self.fasta).checksum
-        assert len(list(self.folder.iterdir())) == 1
+        assert len(list(self.folder.glob("*.codes"))) == 1
 
     def test_a_changed_file_is_another_genome(self):
         before = Genome(self.fasta)
@@ -231,7 +247,7 @@ class TestCache:
     @pytest.mark.parametrize("damage", ["cut", "empty", "half", "garbage"])
     def test_a_damaged_copy_is_made_anew(self, damage):
         Genome(self.fasta)
-        (copy,) = self.folder.iterdir()
+        (copy,) = self.folder.glob("*.codes")
         content = copy.read_bytes()
         damaged = {"cut": content[:-1], "empty": b"", "half": content[: len(content) // 2], "garbage": b"\x07" * 200}
         copy.write_bytes(damaged[damage])
@@ -240,14 +256,14 @@ class TestCache:
 
     def test_a_copy_that_lost_bases_is_made_anew(self):
         Genome(self.fasta)
-        (copy,) = self.folder.iterdir()
+        (copy,) = self.folder.glob("*.codes")
         content = copy.read_bytes()
         copy.write_bytes(content[5:])
         assert Genome(self.fasta).sequence("chrA", 0, 4) == "ACGT"
 
     def test_a_failure_while_writing_leaves_nothing(self):
         def half():
-            yield "chrA", np.zeros(10, np.uint8)
+            yield "chrA", bytes(10)
             raise FileFormatError("cut")
 
         path = self.folder / "x.codes"
@@ -258,8 +274,8 @@ class TestCache:
 
     def test_a_killed_writer_leaves_no_copy_under_the_final_name(self):
         script = (
-            "import os, sys, numpy as np; from pathlib import Path; from genocontrast.genome.cache import write_cache\n"
-            "def half():\n    yield 'chrA', np.zeros(10, np.uint8)\n    os._exit(9)\n"
+            "import os, sys; from pathlib import Path; from genocontrast.genome.cache import write_cache\n"
+            "def half():\n    yield 'chrA', bytes(10)\n    os._exit(9)\n"
             "write_cache(Path(sys.argv[1]), half())"
         )
         path = self.folder / "x.codes"
@@ -272,7 +288,76 @@ class TestCache:
         command = [sys.executable, "-c", script, str(self.fasta)]
         both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         assert [process.communicate()[0].strip() for process in both] == ["TTGACA", "TTGACA"]
-        assert len(list(self.folder.iterdir())) == 1
+        assert len(list(self.folder.glob("*.codes"))) == 1
+
+    def test_a_writer_killed_at_any_moment_leaves_no_broken_copy(self):
+        big = self.fasta.with_name("big.fa")
+        big.write_bytes(b">a\n" + b"ACGTacgtNN" * 1_000_000 + b"\n")
+        script = "import sys; from genocontrast.genome import Genome; print('at work', flush=True); Genome(sys.argv[1])"
+        for delay in (0.0, 0.005, 0.01, 0.02, 0.04):
+            process = subprocess.Popen([sys.executable, "-c", script, str(big)], stdout=subprocess.PIPE)
+            process.stdout.readline()
+            time.sleep(delay)
+            process.kill()
+            process.communicate()
+            for copy in self.folder.glob("[!.]*.codes"):
+                assert read_cache(copy) is not None
+        genome = Genome(big)
+        assert genome.sizes == {"a": 10_000_000}
+        assert genome.sequence("a", 9_999_990, 10_000_000) == "ACGTACGTNN"
+
+    def test_what_killed_writers_left_is_removed_once_it_is_old(self):
+        self.folder.mkdir()
+        name = Genome(self.fasta).cached.stem
+        old, fresh = self.folder / f".{name}.old.codes", self.folder / f".{name}.fresh.codes"
+        for left in (old, fresh):
+            left.write_bytes(b"half")
+        os.utime(old, (time.time() - 7200,) * 2)
+        (self.folder / f"{name}.codes").unlink()
+        Genome(self.fasta)
+        assert (old.exists(), fresh.exists()) == (False, True)
+
+    def test_the_checksum_is_remembered_until_the_file_changes(self, monkeypatch):
+        os.utime(self.fasta, (time.time() - 100,) * 2)
+        monkeypatch.setattr("genocontrast.genome.cache._SETTLED", -1)
+        before = Genome(self.fasta).checksum
+        hashed = []
+        monkeypatch.setattr("genocontrast.genome.cache.checksum", lambda path: hashed.append(path) or checksum(path))
+        assert Genome(self.fasta).checksum == before
+        assert hashed == []
+        # The same size and the same modification time as before: only the time of the change itself tells.
+        text, times = self.fasta.read_text(), self.fasta.stat()
+        self.fasta.write_text(text.replace("ACGTN", "ACGTA"))
+        os.utime(self.fasta, ns=(times.st_atime_ns, times.st_mtime_ns))
+        after = Genome(self.fasta)
+        assert after.checksum == checksum(self.fasta) != before
+        assert len(hashed) == 1
+
+    def test_a_file_just_written_is_hashed_again(self):
+        Genome(self.fasta)
+        assert not (self.folder / "checksums").exists()
+
+    def test_a_full_disk_is_named_and_leaves_nothing(self, monkeypatch):
+        def full(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield
+
+        monkeypatch.setattr("genocontrast.genome.fasta.read_packed", full)
+        with pytest.raises(ConfigError, match=r"No space left on device(.|\n)*GENOCONTRAST_CACHE"):
+            Genome(self.fasta)
+        assert list(self.folder.iterdir()) == []
+
+    @pytest.mark.parametrize("kind", ["plain", "gzip"])
+    def test_it_says_where_the_copy_lies_and_how_big_it_is(self, kind, caplog):
+        if kind == "gzip":
+            self.fasta.write_bytes(gzip.compress(self.fasta.read_bytes()))
+        with caplog.at_level("INFO", "genocontrast"):
+            genome = Genome(self.fasta)
+        assert ("plain gzip FASTA, which no index can enter" in caplog.text) == (kind == "gzip")
+        assert f"encoded once into {genome.cached} (0.0 MB)" in caplog.text
+        caplog.clear()
+        Genome(self.fasta)
+        assert caplog.text == ""
 
     def test_a_folder_that_cannot_be_made_is_named(self, monkeypatch, tmp_path):
         (tmp_path / "file").write_text("")
