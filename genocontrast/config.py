@@ -21,6 +21,7 @@ from genocontrast.errors import ConfigError
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 Covariate = Literal["gc", "cpg", "accessibility", "repeat"]
+Position = Literal["five_prime", "summit"]
 SIMULATED_MEGABASES = 10.0
 """Size of the simulated genome, Mb."""
 SIMULATION_SEED = 1
@@ -74,7 +75,7 @@ class AnnotationConfig(Section):
 
 
 class SplitsConfig(Section):
-    """Chromosomes of each split. All three empty: balanced automatically by promoter count (70/15/15 %)."""
+    """What each split holds. None named: chromosomes or blocks, balanced automatically by promoter count."""
 
     train: list[str] = []
     """Chromosomes to train on."""
@@ -84,6 +85,17 @@ class SplitsConfig(Section):
     """Chromosomes for the reported figures."""
     sealed: list[str] = []
     """Chromosomes that appear in no split."""
+    by: Literal["chromosome", "block"] = "chromosome"
+    """What is shared out: whole chromosomes, or blocks along each chromosome (a genome with one or few of them)."""
+    block: int = Field(100_000, ge=1)
+    """Least size of a block, bp: each chromosome is cut into as many equal blocks as fit (by block only)."""
+    gap: int = Field(5_000, ge=0)
+    """bp left out between neighbouring blocks of different splits, half on each side (by block only). At least twice
+    `training.max_shift`: windows that move in training stay clear of one another."""
+    folds: int = Field(0, ge=0)
+    """0: one split, 70/15/15 % of the promoters. 3 or more: as many equal folds, for cross-validation."""
+    fold: int = Field(0, ge=0)
+    """Which fold is the test split, from 0; the next one (after the last, the first) is validation, the rest train."""
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
@@ -94,6 +106,18 @@ class SplitsConfig(Section):
         given = [bool(self.train), bool(self.validation), bool(self.test)]
         if any(given) and not all(given):
             raise ValueError("name chromosomes for train, validation and test, or for none of the three")
+        if any(given) and (self.folds or self.by == "block"):
+            raise ValueError("folds and blocks are shared out automatically: name no chromosomes but sealed ones")
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.folds in (1, 2):
+            raise ValueError(f"{self.folds} folds are too few for train, validation and test: 3 or more, or 0 for none")
+        if self.fold >= max(self.folds, 1):
+            raise ValueError(f"fold {self.fold} of {self.folds} folds: fold counts from 0 and must be less than folds")
+        if self.gap >= self.block:
+            raise ValueError(f"the gap of {self.gap} bp leaves nothing of a block of {self.block} bp")
         return self
 
 
@@ -101,11 +125,20 @@ class GenomeConfig(Section):
     """Inputs: sequence, promoters, open chromatin, and how chromosomes are split."""
 
     fasta: FilePath
-    """Genome sequence: FASTA, plain, gzip or bgzip."""
+    """Genome sequence: FASTA (plain, gzip or bgzip) or 2bit."""
     promoters: FilePath
     """Annotation that gives the transcription start sites: GFF3, GTF or BED (5' ends of its features)."""
     promoter_features: list[str] = ["transcript", "mRNA"]
     """Feature types of the annotation whose 5' end is a TSS (GFF3, GTF; ignored for BED)."""
+    tss_position: Position = "five_prime"
+    """Where in a region of `promoters` the TSS lies: its 5' end (transcripts, TSS) or its summit (CAGE peaks as
+    narrowPeak, or as BED with the TSS as thick part)."""
+    tss_min_score: float | None = None
+    """Regions of `promoters` with a lower score (column 5 of BED, 6 of GFF) make no promoter but stay evidence."""
+    tss_choice: Literal["all", "most_5prime"] = "all"
+    """Promoters at every TSS, or only at the most 5' one of each gene."""
+    tss_collapse: int = Field(0, ge=0)
+    """bp within which TSSs of a strand make one promoter: of the best score, else most transcripts, else most 5'."""
     upstream: int = Field(200, ge=0)
     """bp of the promoter window upstream of the TSS."""
     downstream: int = Field(100, ge=0)
@@ -115,7 +148,11 @@ class GenomeConfig(Section):
     open_chromatin: list[FilePath] = []
     """Peak files (BED or narrowPeak) of open chromatin; may be empty where decoys are tiled."""
     signal: list[FilePath] = Field(min_length=1)
-    """Accessibility tracks, one per replicate: bigWig, or BED/BEDPE of ATAC fragments."""
+    """Accessibility, one file per replicate: bigWig, bedGraph, ATAC fragments (BED, BEDPE, TSV), BAM or CRAM."""
+    signal_shift: tuple[int, int] = (4, -5)
+    """bp by which the Tn5 cuts of forward and of reverse reads are moved (BAM, CRAM; fragments are shifted already)."""
+    signal_min_mapq: int = Field(30, ge=0)
+    """Reads with a lower mapping quality make no cut (BAM, CRAM)."""
     exclude: list[FilePath] = []
     """Regions never used (blacklist), BED."""
     evidence: list[EvidenceConfig] = []
@@ -248,6 +285,16 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     report: ReportConfig = ReportConfig()
 
+    @model_validator(mode="after")
+    def _shifted_windows_stay_apart(self) -> Self:
+        splits, reach = self.genome.splits, 2 * self.training.max_shift
+        if splits.by == "block" and splits.gap < reach:
+            raise ValueError(
+                f"genome.splits.gap is {splits.gap} bp, so windows that move by training.max_shift "
+                f"({self.training.max_shift} bp) may overlap those of another split: it must be {reach} bp or more"
+            )
+        return self
+
 
 def _explain(first: ErrorDetails, known: type[Section]) -> tuple[str, object, str]:
     """One sentence, the value and the remedy for a problem that pydantic found."""
@@ -263,7 +310,8 @@ def _explain(first: ErrorDetails, known: type[Section]) -> tuple[str, object, st
         return f"the key '{key}' is missing", None, "add it; config/README.md explains each key"
     value = first.get("input")
     message = first["msg"].removeprefix("Value error, ")
-    return f"'{key}': {message}", value if isinstance(value, str | int | float) else None, "see config/README.md"
+    problem = f"'{key}': {message}" if key else message
+    return problem, value if isinstance(value, str | int | float) else None, "see config/README.md"
 
 
 def _line(path: str | Path | None, keys: tuple[int | str, ...]) -> int | None:

@@ -33,6 +33,14 @@ def with_value(dotted, value):
         ("name", "a b", r"'name'.*'a b'"),
         ("genome.splits", {"train": ["chr1"]}, "validation and test"),
         ("genome.splits", {"train": ["a"], "validation": ["b"], "test": ["a"]}, "more than one split: a"),
+        ("genome.splits", {"folds": 2}, "2 folds are too few"),
+        ("genome.splits", {"folds": 3, "fold": 3}, "fold 3 of 3 folds"),
+        ("genome.splits", {"fold": 1}, "fold 1 of 0 folds"),
+        ("genome.splits", {"by": "arm"}, r"'genome\.splits\.by'.*'arm'"),
+        ("genome.splits", {"by": "block", "train": ["a"], "validation": ["b"], "test": ["c"]}, "name no chromosomes"),
+        ("genome.splits", {"folds": 4, "train": ["a"], "validation": ["b"], "test": ["c"]}, "name no chromosomes"),
+        ("genome.splits", {"by": "block", "block": 500, "gap": 500}, "gap of 500 bp leaves nothing of a block"),
+        ("genome.splits", {"by": "block", "gap": 39}, r"my\.yaml: genome\.splits\.gap is 39 bp.*must be 40 bp or more"),
         ("genome.fasta", "${GENOCONTRAST_NO_SUCH_VARIABLE}/g.fa", "GENOCONTRAST_NO_SUCH_VARIABLE is not set"),
         ("training.epochs", "many", r"'training\.epochs'.*'many'"),
     ],
@@ -99,3 +107,15 @@ def test_every_section_of_the_schema_is_closed():
 def test_shipped_configurations_are_valid(path):
     assert cfg.load_config(path).name
     assert set(yaml.safe_load(path.read_text())) <= set(cfg.Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"by": "block", "gap": 40, "sealed": ["chrM"]},
+        {"gap": 0},  # by chromosome there is no gap to keep
+        {"folds": 3, "fold": 2, "sealed": ["chrM"]},
+    ],
+)
+def test_blocks_and_folds_may_be_asked_for(splits):
+    assert cfg.parse_config(with_value("genome.splits", splits)).genome.splits.model_dump().items() >= splits.items()

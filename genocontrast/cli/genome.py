@@ -34,3 +34,37 @@ def simulate(
     from genocontrast.genome.simulate import simulate as make
 
     make(out, seed=seed, megabases=megabases)
+
+
+@app.command()
+def reads(
+    file: Annotated[Path, typer.Argument(help="FASTQ (.fastq, .fq; plain, gzip or bgzip) or BAM (.bam).")],
+    min_length: Annotated[int, typer.Option("--min-length", min=0, help="Remove shorter reads, bp.")] = 0,
+    min_quality: Annotated[
+        float,
+        typer.Option("--min-quality", min=0, max=93, help="Remove reads whose mean error probability is worse, Phred."),
+    ] = 0.0,
+    max_n_fraction: Annotated[
+        float,
+        typer.Option("--max-n-fraction", min=0, max=1, help="Remove reads with a larger fraction of unknown bases."),
+    ] = 1.0,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", min=1, help="Number of reads to draw from those that pass.", show_default="all"),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sample.")] = 0,
+) -> None:
+    """Print how many reads a file holds, their lengths and qualities, and what each filter removes."""
+    from genocontrast.genome.read_summary import print_reads
+    from genocontrast.genome.reads import Reads
+
+    print_reads(
+        Reads(
+            file,
+            min_length=min_length,
+            min_quality=min_quality,
+            max_n_fraction=max_n_fraction,
+            sample=sample,
+            seed=seed,
+        )
+    )

@@ -9,7 +9,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from genocontrast.config import Config
+from genocontrast.config import SPLITS, Config
+from genocontrast.genome.splits import Splits
 from genocontrast.genome.stage import prepare
 
 _MOST_SEQUENCES = 40
@@ -21,8 +22,8 @@ def print_check(config: Config, console: Console | None = None) -> None:
 
 
 def summary(record: Mapping[str, Any]) -> Group:
-    """Sequences, files, counts and plausibility of a genome record (genome.json) for the terminal."""
-    return Group(_sequences(record), _files(record), _counts(record), _plausibility(record))
+    """Sequences, splits, files, counts and plausibility of a genome record (genome.json) for the terminal."""
+    return Group(_sequences(record), _splits(record), _files(record), _counts(record), _plausibility(record))
 
 
 def _table(title: str, left: list[str], right: list[str]) -> Table:
@@ -46,6 +47,11 @@ def _sequences(record: Mapping[str, Any]) -> Table:
     if rest:
         table.add_row(f"... {len(rest)} more", "", f"{sum(row['size'] for row in rest):,}", "", "", "")
     return table
+
+
+def _splits(record: Mapping[str, Any]) -> Text:
+    splits = Splits.from_records(record["segments"])
+    return Text("Splits: " + "; ".join(f"{split}: {splits.describe(split)}" for split in SPLITS))
 
 
 def _files(record: Mapping[str, Any]) -> Table:

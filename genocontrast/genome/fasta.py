@@ -137,7 +137,7 @@ class Genome:
         numpy.ndarray of `dtype`, shape=(n, 4, width)
         """
         starts, reverse, length = self._rows(regions, width)
-        hot = np.empty((len(starts), 4, length), dtype=dtype)
+        hot: NDArray = np.empty((len(starts), 4, length), dtype=dtype)
         self._fill(hot, starts, reverse, lambda rows, codes: one_hot(codes, dtype, out=hot[rows]), threads)
         return hot
 

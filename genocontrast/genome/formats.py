@@ -14,10 +14,22 @@ from genocontrast.genome.tables import suffixes
 
 COLUMNS_READ = 12
 _NARROW_PEAK = 10
+_PEAK_VALUES = {6: "signal_value", 7: "p_value", 8: "q_value"}
+_POSITION = r"\d{1,18}"
 _ANNOTATION = {".gff", ".gff3", ".gtf"}
+
+
+def _gff(attribute: str) -> str:
+    return rf"(?:^|;)\s*{attribute}=([^;]+)"
+
+
 _NAMES = {
-    "gff": (r"(?:^|;)\s*Name=([^;]+)", r"(?:^|;)\s*ID=([^;]+)"),
+    "gff": (_gff("Name"), _gff("ID")),
     "gtf": (r'transcript_id "([^"]+)"', r'gene_id "([^"]+)"'),
+}
+_GENES = {
+    "gff": (_gff("gene_id"), _gff("Parent"), _gff("ID")),
+    "gtf": (r'gene_id "([^"]+)"',),
 }
 
 
@@ -41,9 +53,19 @@ def parse_bed(table: pd.DataFrame, path: PathLike) -> pd.DataFrame:
         }
     )
     _check_widths(regions, path, first=0)
-    if ".narrowpeak" in suffixes(path) or table.shape[1] == _NARROW_PEAK:
-        _need_columns(table, _NARROW_PEAK, path)
+    narrow = ".narrowpeak" in suffixes(path) or table.shape[1] == _NARROW_PEAK
+    broad = ".broadpeak" in suffixes(path)
+    if narrow or broad:
+        _need_columns(table, _NARROW_PEAK - (not narrow), path)
+        for column, name in _PEAK_VALUES.items():
+            regions[name] = _numbers(text[column], name, path)
+    if narrow:
         regions["summit"] = _summits(regions, _integers(text[9], "summit", path), path)
+    elif not broad and (text[6].str.fullmatch(_POSITION) & text[7].str.fullmatch(_POSITION)).all():
+        # CAGE peaks, as FANTOM5 writes them: the thick part is one base, the representative TSS.
+        thick, thick_end = text[6].astype("int64"), text[7].astype("int64")
+        if (thick_end - thick == 1).all():
+            regions["summit"] = _summits(regions, thick - regions["start"], path)
     return regions
 
 
@@ -53,15 +75,17 @@ def parse_annotation(table: pd.DataFrame, path: PathLike, features: Sequence[str
     text = table.reindex(columns=range(9), fill_value="")
     if features:
         text = _take_features(text, features, path)
+    kind = "gtf" if ".gtf" in suffixes(path) else "gff"
     regions = pd.DataFrame(
         {
             "chrom": text[0].map(unquote),
             "start": _integers(text[3], "start", path) - 1,
             "end": _integers(text[4], "end", path),
-            "name": _attribute(text[8], _NAMES["gtf" if ".gtf" in suffixes(path) else "gff"]),
+            "name": _attribute(text[8], _NAMES[kind]),
             "score": _scores(text[5], path),
             "strand": _strands(text[6], path),
             "feature": text[2],
+            "gene": _attribute(text[8], _GENES[kind]),
         }
     )
     _check_widths(regions, path, first=1)
@@ -103,10 +127,15 @@ def _integers(column: pd.Series, what: str, path: PathLike) -> pd.Series:
 
 
 def _scores(column: pd.Series, path: PathLike) -> pd.Series:
+    return _numbers(column, "score", path)
+
+
+def _numbers(column: pd.Series, what: str, path: PathLike) -> pd.Series:
     absent = column.str.lower().isin([".", "", "nan", "na"])
-    scores = pd.to_numeric(column.mask(absent), errors="coerce").astype("float64")
-    _refuse(scores.isna() & ~absent, column, "the score is not a number", path, "write . where there is none")
-    return scores
+    numbers = pd.to_numeric(column.mask(absent), errors="coerce").astype("float64")
+    bad = numbers.isin([np.inf, -np.inf]) | (numbers.isna() & ~absent)
+    _refuse(bad, column, f"the {what.replace('_', ' ')} is not a number", path, "write . where there is none")
+    return numbers
 
 
 def _strands(column: pd.Series, path: PathLike) -> pd.Series:
@@ -148,7 +177,8 @@ def _take_features(text: pd.DataFrame, features: Sequence[str], path: PathLike) 
 
 def _attribute(column: pd.Series, patterns: Sequence[str]) -> pd.Series:
     """The first of some attributes that each row has, or '.'."""
-    found = column.str.extract(patterns[0], expand=False)
-    for pattern in patterns[1:]:
-        found = found.fillna(column.str.extract(pattern, expand=False))
-    return found.fillna(".").map(unquote)
+    found = pd.Series(".", index=column.index)
+    for pattern in reversed(patterns):
+        values = column.str.extract(pattern, expand=False)
+        found = found.mask(values.notna(), values)
+    return found.map(unquote)

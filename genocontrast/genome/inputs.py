@@ -51,10 +51,11 @@ class Inputs:
         self.genome = Genome(config.fasta)
         sequences = len(self.genome.sizes)
         self._record("fasta", config.fasta, rows=sequences, kept=sequences, renamed={})
-        self.sites = start_sites(self._read("promoters", config.promoters, config.promoter_features), config.promoters)
-        self.signal = Signal(config.signal, self.genome)
+        promoters = self._read("promoters", config.promoters, config.promoter_features)
+        self.sites = start_sites(promoters, config.promoters, config.tss_position)
+        self.signal = open_signal(config, self.genome)
         for path, entry in zip(config.signal, self.signal.files, strict=True):
-            self._record("signal", path, rows=entry["rows"], kept=entry["kept"], renamed=entry["renamed"])
+            self._record("signal", path, **{key: value for key, value in entry.items() if key != "file"})
         self.open_chromatin = self._open_chromatin(config)
         self.excluded = self._excluded(config)
         self.evidence = self._evidence(config)
@@ -94,6 +95,11 @@ class Inputs:
         if config.annotation is None:
             return _empty({**_PLACES, "feature": "object"})
         return self._read("annotation", config.annotation.path, config.annotation.features)[[*_BED3, "feature"]]
+
+
+def open_signal(config: GenomeConfig, genome: Genome) -> Signal:
+    """The accessibility of a data set, as its configuration says."""
+    return Signal(config.signal, genome, shift=config.signal_shift, min_mapq=config.signal_min_mapq)
 
 
 def _empty(types: Mapping[str, str]) -> pd.DataFrame:

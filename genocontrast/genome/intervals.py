@@ -1,4 +1,4 @@
-"""Interval algebra with bedtools; its temporary files lie in a folder that is always removed."""
+"""Interval algebra: bedtools, whose temporary files lie in a folder that is always removed, and its one hot path."""
 
 from __future__ import annotations
 
@@ -58,14 +58,18 @@ def overlaps(regions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
     numpy.ndarray of bool, shape=(n,)
         In the order of `regions`.
     """
+    # Two sorted searches count the others that begin before a region's end and those that ended before its start:
+    # about ten times as fast as writing, sorting and reading files for bedtools (benchmarks/intervals.py), and this is
+    # asked of every candidate window and every rule.
     hit = np.zeros(len(regions), dtype=bool)
-    if regions.empty or others.empty:
-        return hit
-    with _workspace() as folder:
-        found = _sorted(regions, folder, "regions").intersect(_sorted(others, folder, "others"), u=True, sorted=True)
-        rows = pd.read_csv(found.fn, sep="\t", header=None, usecols=[3]) if Path(found.fn).stat().st_size else None
-    if rows is not None:
-        hit[rows[3].to_numpy()] = True
+    start, end = (regions[column].to_numpy() for column in ("start", "end"))
+    theirs = others.groupby("chrom", observed=True).indices
+    others_start, others_end = (others[column].to_numpy() for column in ("start", "end"))
+    for chrom, rows in regions.groupby("chrom", sort=False, observed=True).indices.items():
+        if chrom in theirs:
+            begun = np.searchsorted(np.sort(others_start[theirs[chrom]]), end[rows], side="left")
+            ended = np.searchsorted(np.sort(others_end[theirs[chrom]]), start[rows], side="right")
+            hit[rows] = begun > ended
     return hit
 
 
@@ -82,7 +86,7 @@ def subtract(regions: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     if regions.empty or others.empty:
         return regions[_BED3].sort_values(_BED3, kind="stable", ignore_index=True)
     with _workspace() as folder:
-        left = _sorted(regions, folder, "regions").subtract(_sorted(others, folder, "others"))
+        left = _sorted(regions, folder, "regions").subtract(_sorted(others, folder, "others"), nonamecheck=True)
         if not Path(left.fn).stat().st_size:
             return regions.iloc[:0][_BED3].reset_index(drop=True)
         return _frame(left)
@@ -100,7 +104,9 @@ def nearest_distance(regions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.
     if regions.empty or others.empty:
         return distance
     with _workspace() as folder:
-        found = _sorted(regions, folder, "regions").closest(_sorted(others, folder, "others"), d=True, t="first")
+        found = _sorted(regions, folder, "regions").closest(
+            _sorted(others, folder, "others"), d=True, t="first", nonamecheck=True
+        )
         rows = pd.read_csv(found.fn, sep="\t", header=None, usecols=[3, 8])
     distance[rows[3].to_numpy()] = rows[8].to_numpy()
     return distance

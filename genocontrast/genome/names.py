@@ -68,23 +68,35 @@ def _index(names: Iterable[str], roman: bool) -> dict[str, list[str]]:
     return index
 
 
-def _match(counts: Mapping[str, int], known: list[str], path: PathLike) -> dict[str, str]:
-    """Map each name, trying the same name, then the same stem, then the same number."""
+def _candidates(names: Iterable[str], known: Iterable[str]) -> dict[str, list[str]]:
+    """What each name may be: the same name, else those of the same stem, else those of the same number."""
+    names, known = list(names), list(known)
     stems, numbers = _index(known, roman=False), _index(known, roman=_is_roman(known))
-    roman = _is_roman(counts)
+    roman = _is_roman(names)
     exact = set(known)
-    mapping: dict[str, str] = {}
-    for name in counts:
+
+    def found(name: str) -> list[str]:
         stem = _stem(name)
         # A stem decides before a number does: X is the genome's chrX where it has one, ten only where it has not.
-        found = [name] if name in exact else stems.get(stem) or numbers.get(_number(stem) if roman else stem, [])
+        return [name] if name in exact else stems.get(stem) or numbers.get(_number(stem) if roman else stem, [])
+
+    return {name: found(name) for name in names}
+
+
+def translate(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Names that can mean exactly one of the known sequences, with that sequence."""
+    return {name: found[0] for name, found in _candidates(names, known).items() if len(found) == 1}
+
+
+def _match(counts: Mapping[str, int], known: list[str], path: PathLike) -> dict[str, str]:
+    """The one sequence that each name means; names without any are left out, one with several is refused."""
+    candidates = _candidates(counts, known)
+    for name, found in candidates.items():
         if len(found) > 1:
             raise NamingError(
                 f"{name!r} may be {' or '.join(found)} of the genome", path=path, remedy="use the genome's own names"
             )
-        if found:
-            mapping[name] = found[0]
-    return mapping
+    return {name: found[0] for name, found in candidates.items() if found}
 
 
 def _refuse_merging(mapping: Mapping[str, str], path: PathLike) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike
 from genocontrast.errors import FileFormatError, RegionError
+from genocontrast.genome.assemblies import identify, that_hold
 from genocontrast.genome.formats import COLUMNS_READ, is_annotation, parse_annotation, parse_bed
 from genocontrast.genome.names import reconcile
 from genocontrast.genome.tables import read_columns
@@ -55,7 +56,9 @@ def read_regions(path: PathLike, genome: Genome | None = None, features: Sequenc
     -------
     pandas.DataFrame
         chrom, start, end (0-based, half-open), name, score (NaN where absent), strand (+ - .), in the file's
-        order; `feature` for GFF3 and GTF; `summit` for narrowPeak (0-based position, -1 where absent).
+        order. Further, `feature` and `gene` for GFF3 and GTF; `signal_value`, `p_value` and `q_value` for narrowPeak
+        and broadPeak; `summit` (0-based position, -1 where absent) for narrowPeak, and for BED whose thick part is one
+        base in every row, as in the CAGE peaks of FANTOM5.
 
     Raises
     ------
@@ -110,8 +113,18 @@ def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike
         path=path,
         line=None if path is None else int(regions.index[position]),
         value=f"{chrom}:{first}-{last}",
-        remedy="clip the regions, or use a file of the same assembly as the genome",
+        remedy="clip the regions, or use a file of the same assembly as the genome" + _assemblies(regions, sizes),
     )
+
+
+def _assemblies(regions: pd.DataFrame, sizes: Mapping[str, int]) -> str:
+    """What well-known assemblies say of regions that do not fit the genome: '' where they say nothing."""
+    genome = identify(sizes)
+    if genome is None:
+        return ""
+    others = [name for name in that_hold(regions) if name != genome.name]
+    fit = f"; the regions would fit {' or '.join(others)}" if others else ""
+    return f" (its sizes are those of {genome.name}{fit})"
 
 
 def by_chromosome(regions: pd.DataFrame, values: Mapping[str, int], absent: int) -> NDArray[np.int64]:

@@ -1,76 +1,99 @@
-"""Accessibility along the genome: bigWig tracks, or ATAC fragments counted at their two Tn5 cuts."""
+"""Accessibility along the genome: bigWig, bedGraph, ATAC fragments or alignments, averaged over replicates."""
 
 from __future__ import annotations
 
 import os
-import struct
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyBigWig
 from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike, existing
-from genocontrast.errors import FileFormatError, GenocontrastWarning, NamingError, RegionError
-from genocontrast.genome.names import MAX_LOST, reconcile
-from genocontrast.genome.regions import check_within, load_regions
-from genocontrast.genome.tables import reading, suffixes, truncated
+from genocontrast.artefacts import PathLike
+from genocontrast.errors import FileFormatError, RegionError, ShapeError
+from genocontrast.genome.bedgraph import BedGraph
+from genocontrast.genome.cuts import Alignments, Fragments
+from genocontrast.genome.regions import check_within
+from genocontrast.genome.tables import suffixes
+from genocontrast.genome.tracks import BigWig, Floats, Ints, Track, by_name, offsets, ragged
 
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome
 
 _BIGWIG = {".bw", ".bigwig"}
+_BEDGRAPH = {".bedgraph", ".bdg", ".bg"}
 _FRAGMENTS = {".bed", ".bedpe", ".tsv"}
-_BIGWIG_MAGIC = 0x888FFC26
-_BLOCK = 1 << 24
-"""bp of a bigWig held in memory at a time."""
-
-
-class _Track(Protocol):
-    """One replicate."""
-
-    renamed: dict[str, str]
-    rows: int | None
-    kept: int | None
-
-    def sums(self, chrom: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]: ...
+_ALIGNMENTS = {".bam", ".cram"}
+_KINDS = "bigWig (.bw, .bigwig), bedGraph (.bedgraph, .bdg, .bg), fragments (.bed, .bedpe, .tsv), BAM or CRAM"
+_BLOCK = 1 << 22
+"""bp of windows whose profile is held in memory at a time."""
 
 
 class Signal:
-    """Accessibility of windows, averaged over replicates.
+    """Accessibility of windows, averaged over replicates; bases without data count as 0.
 
     Parameters
     ----------
     paths : path or sequence of paths
-        One file per replicate: bigWig (.bw, .bigWig) or fragments (.bed, .bedpe, .tsv, each also .gz: chrom,
-        start, end, already shifted for Tn5). Fragments count one cut at `start` and one at `end - 1`.
+        One file per replicate, of any kinds: bigWig (.bw, .bigwig); bedGraph (.bedgraph, .bdg, .bg; also .gz); ATAC
+        fragments (.bed, .bedpe, .tsv; also .gz: chrom, start, end, already shifted for Tn5), with one cut at `start`
+        and one at `end - 1`; alignments (.bam, .cram; no index, and no reference for CRAM), with one cut at the 5' end
+        of each primary, mapped read that is no duplicate and passed quality control.
     genome : Genome, optional
         Chromosome names are brought into its naming. A chromosome of the genome that a file lacks has no signal;
         without a genome it is an error.
+    shift : (int, int)
+        bp added to the cuts of forward and of reverse reads of alignments, to the middle of Tn5's duplication
+        (Buenrostro et al., Nat Methods 2013).
+    min_mapq : int
+        Reads of alignments with a lower mapping quality are left out.
+    smoothing : int
+        Width, bp, to which each cut is extended, centred, for `max`, `summit` and `open_fraction`, as MACS does with
+        ``--shift -75 --extsize 150``. bigWig and bedGraph are taken as they are.
 
     Attributes
     ----------
     files : list of dict
-        file, rows and kept (fragments; None for bigWig) and renamed of each replicate.
+        For each replicate: file; rows (fragments, intervals or reads) and kept (None for bigWig); removed, the number
+        by rule (unmapped, secondary, supplementary, duplicate, qc_fail, low_mapq, outside, unknown_sequence; only
+        rules that removed any), so that rows are kept and removed together; renamed.
 
     Raises
     ------
     FileFormatError, NamingError, RegionError
         For a file that is missing, truncated, of an unknown kind or of another assembly.
+    ShapeError
+        For a negative `min_mapq` or a `smoothing` below 1.
     """
 
-    def __init__(self, paths: PathLike | Sequence[PathLike], genome: Genome | None = None) -> None:
+    def __init__(
+        self,
+        paths: PathLike | Sequence[PathLike],
+        genome: Genome | None = None,
+        shift: tuple[int, int] = (4, -5),
+        min_mapq: int = 30,
+        smoothing: int = 150,
+    ) -> None:
         listed: list[PathLike] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         if not listed:
-            raise FileFormatError("no signal file", remedy="name at least one bigWig or fragments file")
+            raise FileFormatError("no signal file", remedy=f"name at least one file: {_KINDS}")
+        if smoothing < 1:
+            raise ShapeError("smoothing must be at least 1 bp", value=smoothing)
+        if min_mapq < 0:
+            raise ShapeError("min_mapq must be at least 0", value=min_mapq)
         self._sizes = None if genome is None else genome.sizes
-        self._tracks = [_open(path, genome) for path in listed]
+        self._tracks = [_open(path, genome, shift, min_mapq, smoothing) for path in listed]
         self.files = [
-            {"file": Path(path).name, "rows": track.rows, "kept": track.kept, "renamed": track.renamed}
+            {
+                "file": Path(path).name,
+                "rows": track.rows,
+                "kept": track.kept,
+                "removed": track.removed,
+                "renamed": track.renamed,
+            }
             for path, track in zip(listed, self._tracks, strict=True)
         ]
 
@@ -78,7 +101,7 @@ class Signal:
         return f"Signal({', '.join(str(entry['file']) for entry in self.files)})"
 
     def mean(self, regions: pd.DataFrame) -> NDArray[np.float64]:
-        """Mean signal per base of each region, averaged over replicates; bases without data count as 0.
+        """Mean signal per base of each region; of cuts their number, not smoothed, per base.
 
         Parameters
         ----------
@@ -89,174 +112,147 @@ class Signal:
         -------
         numpy.ndarray of float64, shape=(n,)
         """
-        if self._sizes is not None:
-            check_within(regions, self._sizes)
         total = np.zeros(len(regions))
-        starts, ends = (regions[column].to_numpy(np.int64) for column in ("start", "end"))
-        for chrom, rows in regions.reset_index(drop=True).groupby("chrom", sort=False, observed=True).indices.items():
+        for chrom, rows, starts, ends in self._by_chrom(regions):
             for track in self._tracks:
-                total[rows] += track.sums(str(chrom), starts[rows], ends[rows])
-        return total / (np.maximum(ends - starts, 1) * len(self._tracks))
+                total[rows] += track.sums(chrom, starts, ends)
+            total[rows] /= (ends - starts) * len(self._tracks)
+        return total
+
+    def max(self, regions: pd.DataFrame) -> NDArray[np.float64]:
+        """Highest value of the profile, which is the mean of the replicates at each base, in each region.
+
+        Parameters
+        ----------
+        regions : pandas.DataFrame
+            chrom, start, end; widths may differ.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape=(n,)
+            Of cuts: how many lie within half of `smoothing` of the base.
+        """
+        highest = np.zeros(len(regions))
+        for block in self._blocks(regions):
+            highest[block.rows], _ = _peaks(block)
+        return highest
+
+    def summit(self, regions: pd.DataFrame) -> NDArray[np.int64]:
+        """Where the profile is highest in each region; the region's centre where it has no signal at all.
+
+        Parameters
+        ----------
+        regions : pandas.DataFrame
+            chrom, start, end; widths may differ.
+
+        Returns
+        -------
+        numpy.ndarray of int64, shape=(n,)
+            0-based position: the middle of the first run of bases that share the highest value.
+        """
+        position = np.zeros(len(regions), dtype=np.int64)
+        for block in self._blocks(regions):
+            position[block.rows] = block.starts + _peaks(block)[1] - block.first
+        return position
+
+    def open_fraction(self, regions: pd.DataFrame, threshold: float) -> NDArray[np.float64]:
+        """Part of each region's bases on which the profile reaches a threshold.
+
+        Parameters
+        ----------
+        regions : pandas.DataFrame
+            chrom, start, end; widths may differ.
+        threshold : float
+            Above 0, in the units of `max`.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape=(n,)
+            0 to 1.
+
+        Raises
+        ------
+        ShapeError
+            At a threshold that is not above 0: bases without data would count as open.
+        """
+        if not threshold > 0:
+            raise ShapeError("the threshold of open bases must be above 0", value=threshold)
+        fraction = np.zeros(len(regions))
+        for block in self._blocks(regions):
+            reached = np.concatenate([[0], np.cumsum(block.profile >= threshold)])
+            fraction[block.rows] = (reached[block.last] - reached[block.first]) / (block.last - block.first)
+        return fraction
+
+    def _by_chrom(self, regions: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.intp], Ints, Ints]]:
+        """Chromosome, rows, starts and ends of the regions of each chromosome."""
+        _check(regions, self._sizes)
+        starts, ends = (regions[column].to_numpy(np.int64) for column in ("start", "end"))
+        for chrom, rows in by_name(regions).items():
+            yield chrom, rows, starts[rows], ends[rows]
+
+    def _blocks(self, regions: pd.DataFrame) -> Iterator[_Block]:
+        """The regions in blocks of about `_BLOCK` bp (a longer region alone), so that memory stays bounded."""
+        for chrom, rows, starts, ends in self._by_chrom(regions):
+            order = np.argsort(starts, kind="stable")
+            cumulated = np.cumsum((ends - starts)[order])
+            for its in np.split(order, np.flatnonzero(np.diff((cumulated - 1) // _BLOCK)) + 1):
+                yield self._block(chrom, rows[its], starts[its], ends[its])
+
+    def _block(self, chrom: str, rows: NDArray[np.intp], starts: Ints, ends: Ints) -> _Block:
+        reached = np.maximum.accumulate(ends)
+        opens = np.concatenate([[True], starts[1:] > reached[:-1]])
+        span_starts, span_ends = starts[opens], reached[np.append(opens[1:], True)]
+        profile = np.zeros(int((span_ends - span_starts).sum()))
+        for track in self._tracks:
+            profile += track.profile(chrom, span_starts, span_ends)
+        first = starts + (offsets(span_ends - span_starts) - span_starts)[np.cumsum(opens) - 1]
+        return _Block(rows, starts, first, first + ends - starts, profile / len(self._tracks))
 
 
-def _open(path: PathLike, genome: Genome | None) -> _Track:
-    kinds = set(suffixes(path))
-    if kinds & _BIGWIG:
-        return _BigWig(path, genome)
-    if kinds & _FRAGMENTS:
-        return _Fragments(path, genome)
-    raise FileFormatError(
-        "unknown kind of signal file", path=path, remedy="give bigWig (.bw) or fragments (.bed, .bedpe, .tsv; .gz)"
-    )
+@dataclass(frozen=True)
+class _Block:
+    """Regions and the profile of all bases that they cover, end to end: region i has ``profile[first[i]:last[i]]``."""
+
+    rows: NDArray[np.intp]
+    starts: Ints
+    first: Ints
+    last: Ints
+    profile: Floats
 
 
-def _absent(chrom: str, path: PathLike, known: Iterable[str]) -> NamingError:
-    names = ", ".join(list(known)[:5])
-    return NamingError(f"no sequence {chrom!r} in this file", path=path, remedy=f"give a genome; the file has {names}")
+def _peaks(block: _Block) -> tuple[Floats, Ints]:
+    """Highest value of each region, and the index into the profile of the middle of its first run."""
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(block.profile)) + 1, [len(block.profile)]])
+    values = block.profile[edges[:-1]]
+    low = np.searchsorted(edges, block.first, side="right") - 1
+    high = np.searchsorted(edges, block.last)
+    runs, begin = ragged(low, high), offsets(high - low)
+    heights = values[runs]
+    highest = np.maximum.reduceat(heights, begin)
+    hits = np.flatnonzero(heights == np.repeat(highest, high - low))
+    run = runs[hits[np.searchsorted(hits, begin)]]
+    return highest, (np.maximum(edges[run], block.first) + np.minimum(edges[run + 1], block.last)) // 2
 
 
-class _Fragments:
-    """Sorted cut positions of each chromosome."""
-
-    def __init__(self, path: PathLike, genome: Genome | None) -> None:
-        self.path, self._strict = path, genome is None
-        _refuse_read_pairs(path)
-        fragments = _fast_fragments(path)
-        if fragments is None:
-            fragments = load_regions(path).regions
-        self.rows: int | None = len(fragments)
-        groups = fragments.groupby("chrom", sort=False, observed=True)
-        self.renamed: dict[str, str] = {}
-        names = {str(chrom): str(chrom) for chrom in groups.indices}
-        if genome is not None:
-            renaming = reconcile({str(chrom): len(rows) for chrom, rows in groups.indices.items()}, genome.sizes, path)
-            names, self.renamed = renaming.names, renaming.renamed
-        self._cuts: dict[str, NDArray[np.int64]] = {}
-        for old, rows in groups.indices.items():
-            if str(old) not in names:
-                continue
-            chrom = names[str(old)]
-            starts, ends = (fragments[column].to_numpy()[rows] for column in ("start", "end"))
-            if genome is not None and ends.max() > genome.sizes[chrom]:
-                raise RegionError(
-                    f"a fragment ends beyond {chrom}, which has {genome.sizes[chrom]} bp",
-                    path=path,
-                    value=int(ends.max()),
-                    remedy="use fragments of the same assembly as the genome",
-                )
-            self._cuts[chrom] = np.sort(np.concatenate([starts, ends - 1]))
-        self.kept: int | None = sum(map(len, self._cuts.values())) // 2
-
-    def sums(self, chrom: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Cuts in each window, shape=(n,)."""
-        if chrom not in self._cuts:
-            if self._strict:
-                raise _absent(chrom, self.path, self._cuts)
-            return np.zeros(len(starts))
-        cuts = self._cuts[chrom]
-        return (np.searchsorted(cuts, ends) - np.searchsorted(cuts, starts)).astype(np.float64)
+def _check(regions: pd.DataFrame, sizes: dict[str, int] | None) -> None:
+    """Regions lie within the genome; without one, each track knows whether they lie within its chromosomes."""
+    if sizes is not None:
+        return check_within(regions, sizes)
+    bad = ~((regions["start"] >= 0) & (regions["start"] < regions["end"])).to_numpy()
+    if bad.any():
+        chrom, start, end = regions.iloc[int(np.argmax(bad))][["chrom", "start", "end"]]
+        raise RegionError(f"{bad.sum()} of {len(bad)} regions are empty or negative", value=f"{chrom}:{start}-{end}")
+    return None
 
 
-def _refuse_read_pairs(path: PathLike) -> None:
-    """The BEDPE of bedtools has two reads per row: its first interval is no fragment."""
-    with reading(path) as handle:
-        for line, raw in enumerate(handle.read(1 << 14).splitlines(), start=1):
-            fields = raw.split(b"\t")
-            if len(fields) >= 6 and fields[3] == fields[0] and fields[4].isdigit():
-                raise FileFormatError(
-                    "the rows hold two reads each, not a fragment",
-                    path=path,
-                    line=line,
-                    remedy="write one fragment per row: chrom, start of the first read, end of the second",
-                )
-
-
-def _fast_fragments(path: PathLike) -> pd.DataFrame | None:
-    """The three columns by the typed parser, or None where any row needs the careful one (for its message)."""
-    with reading(path) as handle:
-        try:
-            fragments = pd.read_csv(
-                handle, sep="\t", header=None, comment="#", names=["chrom", "start", "end"], usecols=[0, 1, 2],
-                dtype={"chrom": "category", "start": "int64", "end": "int64"}, index_col=False, na_filter=False,
-            )  # fmt: skip
-        except (ValueError, pd.errors.ParserError):
-            return None
-    valid = (fragments["start"] >= 0) & (fragments["start"] < fragments["end"])
-    return fragments if len(fragments) and valid.all() else None
-
-
-class _BigWig:
-    """A bigWig file, opened for each question so that nothing stays open."""
-
-    rows: int | None = None
-    kept: int | None = None
-
-    def __init__(self, path: PathLike, genome: Genome | None) -> None:
-        self.path = path
-        _refuse_cut_bigwig(path)
-        with self._handle() as handle:
-            sizes: dict[str, int] = handle.chroms()
-        self._strict = genome is None
-        self._names = {chrom: chrom for chrom in sizes}
-        self.renamed: dict[str, str] = {}
-        if genome is not None:
-            renaming = reconcile(sizes, genome.sizes, path, unit="bp")
-            self.renamed = renaming.renamed
-            _check_sizes(sizes, renaming.names, genome.sizes, path)
-            self._names = {new: old for old, new in renaming.names.items() if sizes[old] == genome.sizes[new]}
-        self._sizes = {new: sizes[old] for new, old in self._names.items()}
-
-    def _handle(self) -> pyBigWig.bigWigFile:
-        try:
-            handle = pyBigWig.open(str(self.path))
-        except RuntimeError:
-            raise truncated(self.path) from None
-        if not handle.isBigWig():
-            raise FileFormatError("not a bigWig file", path=self.path)
-        return handle
-
-    def sums(self, chrom: str, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Summed values of each window, NaN as 0, shape=(n,)."""
-        if chrom not in self._names:
-            if self._strict:
-                raise _absent(chrom, self.path, self._names)
-            return np.zeros(len(starts))
-        if self._strict and len(ends) and ends.max() > self._sizes[chrom]:
-            raise RegionError(f"outside {chrom}, which has {self._sizes[chrom]} bp", value=int(ends.max()))
-        sums = np.zeros(len(starts))
-        blocks = starts // _BLOCK
-        with self._handle() as handle:
-            for block in np.unique(blocks):
-                rows = blocks == block
-                first, last = int(starts[rows].min()), int(ends[rows].max())
-                try:
-                    values = handle.values(self._names[chrom], first, last, numpy=True)
-                except RuntimeError:
-                    raise truncated(self.path) from None
-                running = np.concatenate([[0.0], np.cumsum(np.nan_to_num(values), dtype=np.float64)])
-                sums[rows] = running[ends[rows] - first] - running[starts[rows] - first]
-        return sums
-
-
-def _refuse_cut_bigwig(path: PathLike) -> None:
-    """A bigWig begins and ends with the same number; pyBigWig opens one that lacks its end."""
-    with open(existing(path), "rb") as handle:
-        head = handle.read(4)
-        handle.seek(-4, os.SEEK_END) if len(head) == 4 else None
-        tail = handle.read(4)
-    if head not in (struct.pack("<I", _BIGWIG_MAGIC), struct.pack(">I", _BIGWIG_MAGIC)):
-        raise FileFormatError("not a bigWig file", path=path, remedy="give a bigWig file, or fragments as .bed.gz")
-    if tail != head:
-        raise truncated(path)
-
-
-def _check_sizes(old: dict[str, int], names: dict[str, str], known: dict[str, int], path: PathLike) -> None:
-    """Chromosomes of another size belong to another assembly: refuse many, warn of few."""
-    differ = {name: size for name, size in old.items() if name in names and size != known[names[name]]}
-    if not differ:
-        return
-    name, size = next(iter(differ.items()))
-    problem = f"{name} has {size} bp in this file and {known[names[name]]} bp in the genome"
-    if sum(differ.values()) > MAX_LOST * sum(old.values()):
-        raise RegionError(problem, path=path, remedy="use a track of the same assembly as the genome")
-    warnings.warn(f"{path}: {problem}; it counts as without signal", GenocontrastWarning, stacklevel=4)
+def _open(path: PathLike, genome: Genome | None, shift: tuple[int, int], min_mapq: int, smoothing: int) -> Track:
+    kind = next(iter(suffixes(path)[-1:]), "")
+    if kind in _BIGWIG:
+        return BigWig(path, genome)
+    if kind in _BEDGRAPH:
+        return BedGraph(path, genome)
+    if kind in _FRAGMENTS:
+        return Fragments(path, genome, smoothing)
+    if kind in _ALIGNMENTS:
+        return Alignments(path, genome, smoothing, shift, min_mapq)
+    raise FileFormatError("unknown kind of signal file", path=path, remedy=f"give {_KINDS}")

@@ -1,4 +1,4 @@
-"""The genome stage: check the inputs, make the promoters, split the chromosomes."""
+"""The genome stage: check the inputs, make the promoters, share the genome out among the splits."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from genocontrast.errors import RegionError
 from genocontrast.genome.inputs import Inputs
 from genocontrast.genome.intervals import overlaps
 from genocontrast.genome.plausibility import plausibility
-from genocontrast.genome.promoters import inside, promoter_windows, unique_sites
-from genocontrast.genome.splits import assign_splits
+from genocontrast.genome.promoters import collapse, inside, most_5prime, promoter_windows, unique_sites
+from genocontrast.genome.splits import Splits, assign_splits
 from genocontrast.sequence import N_CODE, gc_fraction
 
 _PROMOTER_COLUMNS = ["chrom", "start", "end", "name", "score", "strand", "tss"]
@@ -47,7 +47,7 @@ def prepare(config: Config) -> Prepared:
     promoters, counts = _promoters(inputs, config)
     chosen = assign_splits(config.genome.splits, promoters, inputs.genome)
     sealed = promoters["chrom"].isin(config.genome.splits.sealed)
-    within = promoters["chrom"].isin(list(chosen))
+    within = pd.Series(chosen.of(promoters)).notna()
     counts |= {"sealed": int(sealed.sum()), "outside_splits": int((~within & ~sealed).sum())}
     promoters = promoters[within].reset_index(drop=True)
     counts |= {"promoters": len(promoters), "open_chromatin": len(inputs.open_chromatin)}
@@ -58,8 +58,9 @@ def prepare(config: Config) -> Prepared:
         "sequences": _sequences(inputs, chosen),
         "files": inputs.files,
         "counts": counts,
-        "splits": {split: [chrom for chrom, its in chosen.items() if its == split] for split in SPLITS}
+        "splits": {split: chosen.chroms(split) for split in SPLITS}
         | {"sealed": [chrom for chrom in inputs.genome.sizes if chrom in config.genome.splits.sealed]},
+        "segments": chosen.records(),
         "plausibility": plausibility(promoters, inputs),
     }
     return Prepared(promoters, inputs.evidence, inputs.open_chromatin, inputs.excluded, inputs.annotation, record)
@@ -93,8 +94,7 @@ def portable(config: GenomeConfig) -> dict[str, Any]:
 
 def _promoters(inputs: Inputs, config: Config) -> tuple[pd.DataFrame, dict[str, int]]:
     """Promoter windows, and how many each filter removed."""
-    sites = unique_sites(inputs.sites)
-    counts = {"transcripts": len(inputs.sites), "duplicate_tss": len(inputs.sites) - len(sites)}
+    sites, counts = _sites(inputs.sites, config.genome)
     windows = promoter_windows(sites, config.genome.upstream, config.genome.downstream)[_PROMOTER_COLUMNS]
 
     def keep(rule: str, good: np.ndarray) -> pd.DataFrame:
@@ -111,8 +111,28 @@ def _promoters(inputs: Inputs, config: Config) -> tuple[pd.DataFrame, dict[str, 
     return windows, counts
 
 
-def _sequences(inputs: Inputs, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Size, composition and split of each sequence."""
+def _sites(sites: pd.DataFrame, config: GenomeConfig) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The start sites that make promoters, and how many each choice left out."""
+    counts = {"transcripts": len(sites)}
+
+    def count(rule: str, kept: pd.DataFrame) -> pd.DataFrame:
+        counts[rule] = len(sites) - len(kept)
+        return kept
+
+    if config.tss_min_score is not None:
+        sites = count("low_score", sites[sites["score"] >= config.tss_min_score])
+    if config.tss_choice == "most_5prime":
+        sites = count("not_most_5prime", most_5prime(sites))
+    sites = count("duplicate_tss", unique_sites(sites))
+    if config.tss_collapse:
+        sites = count("collapsed_tss", collapse(sites, config.tss_collapse))
+    return sites, counts
+
+
+def _sequences(inputs: Inputs, chosen: Splits) -> list[dict[str, Any]]:
+    """Size, composition and split of each sequence; "blocks" where it holds several splits."""
+    held = chosen.table.groupby("chrom", sort=False)["split"].unique()
+    split = {chrom: names[0] if len(names) == 1 else "blocks" for chrom, names in held.items()}
     rows = []
     for chrom, size in inputs.genome.sizes.items():
         codes = inputs.genome.chromosome(chrom)
@@ -123,7 +143,7 @@ def _sequences(inputs: Inputs, chosen: Mapping[str, str]) -> list[dict[str, Any]
                 "gc": float(gc_fraction(codes)),
                 "n_fraction": float((codes == N_CODE).mean()),
                 "masked_fraction": float(inputs.genome.soft_mask(chrom).mean()),
-                "split": chosen.get(chrom),
+                "split": split.get(chrom),
             }
         )
     return rows

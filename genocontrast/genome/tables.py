@@ -18,7 +18,6 @@ from genocontrast.errors import FileFormatError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_SNIFFED_BYTES = 1 << 16
 _SKIPPED = r"#|track(?:\s|$)|browser(?:\s|$)|\s*$"
 
 
@@ -69,10 +68,15 @@ def suffixes(path: PathLike) -> list[str]:
 
 
 def _width(path: PathLike) -> int:
-    """The largest number of tab-separated columns near the file's beginning."""
+    """Columns of the widest row, wherever it stands; a zero byte is refused, since it would end its row."""
+    width = 0
     with reading(path) as handle:
-        lines = handle.read(_SNIFFED_BYTES).splitlines()
-    return max((line.count(b"\t") + 1 for line in lines), default=0)
+        for number, line in enumerate(handle, start=1):
+            if b"\0" in line:
+                raise FileFormatError("not a text file: a zero byte", path=path, line=number, remedy="copy it again")
+            # A bare carriage return ends a row as well.
+            width = max(width, *(row.count(b"\t") + 1 for row in line.split(b"\r")))
+    return width
 
 
 def read_columns(path: PathLike, most: int) -> pd.DataFrame:
@@ -88,8 +92,9 @@ def read_columns(path: PathLike, most: int) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns 0, 1, ... of str, '' where a row is short; the index is the 1-based line of the file. Comments,
-        `track`, `browser` and blank lines are left out, and so is all that follows a GFF's ``##FASTA``.
+        Columns 0, 1, ... of str up to the last one that any row has, '' where a row is short; the index is the 1-based
+        line of the file. Comments, `track`, `browser` and blank lines are left out, and so is all that follows a GFF's
+        ``##FASTA``.
     """
     columns = list(range(min(_width(path), most)))
     if not columns:
@@ -106,4 +111,6 @@ def read_columns(path: PathLike, most: int) -> pd.DataFrame:
     sequences = first.str.startswith(("##FASTA", ">"))
     if sequences.any():
         table = table.iloc[: int(sequences.to_numpy().argmax())]
-    return table[~table[0].str.match(_SKIPPED)]
+    table = table[~table[0].str.match(_SKIPPED)]
+    width = max((column + 1 for column in columns if (table[column] != "").any()), default=0)
+    return table[columns[:width]]

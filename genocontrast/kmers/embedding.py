@@ -70,6 +70,7 @@ class KmerEmbedding:
         validation_chroms: Sequence[str] | None = None,
         iterations: int = _DEFAULT.iterations,
         memory: float = _DEFAULT.memory,
+        validation_regions: pd.DataFrame | None = None,
     ) -> Self:
         """Fit vectors to the co-occurrence of k-mers.
 
@@ -79,37 +80,45 @@ class KmerEmbedding:
         regions : DataFrame, optional
             Regions (chrom, start, end) to count in; default: whole chromosomes.
         chroms : sequence of str, optional
-            Chromosomes to train on; default: all but the validation chromosomes.
+            Chromosomes to train on; default: those of the regions, or all, but the validation chromosomes.
         k, dim, window, negatives, iterations, memory
             See the `kmers` section of the configuration, which holds their defaults.
         seed : int
             Seed of the start.
         validation_chroms : sequence of str, optional
-            Chromosomes that tell when to stop; default: none, all iterations are run.
+            Chromosomes that tell when to stop; default: those of the validation regions, or none: all iterations are
+            run.
+        validation_regions : DataFrame, optional
+            Regions to count in on the validation chromosomes, which may then be training chromosomes too; default:
+            `regions`.
 
         Raises
         ------
         ConfigError
             At a setting out of range, or one that needs more memory than allowed.
         SplitError
-            Where a chromosome is named for both training and validation.
+            Where a chromosome, or with `validation_regions` a base, is both for training and for validation.
         NamingError, RegionError
             At a chromosome or region that the genome does not have, or too short to hold a pair of k-mers.
         """
-        held_out = list(validation_chroms or [])
-        trained = [chrom for chrom in genome.sizes if chrom not in held_out] if chroms is None else list(chroms)
+        apart = regions is not None and validation_regions is not None
+        watched_in = regions if validation_regions is None else validation_regions
+        held_out = list(_chroms_of(validation_regions) if validation_chroms is None else validation_chroms)
+        offered = genome.sizes if regions is None else _chroms_of(regions)
+        trained = [chrom for chrom in offered if apart or chrom not in held_out] if chroms is None else list(chroms)
         settings = {"k": k, "dim": dim, "window": window, "negatives": negatives, "iterations": iterations}
-        _check_settings(settings, trained, held_out)
+        _check_settings(settings)
+        _check_apart(trained, held_out, regions, validation_regions)
         bases = sum(genome.sizes.get(chrom, 0) for chrom in trained)
         check_memory(k, window, bases, memory)
         counts = count_genome(genome, trained, k, window, regions)
-        watched = SkipGram(count_genome(genome, held_out, k, window, regions), negatives) if held_out else None
+        watched = SkipGram(count_genome(genome, held_out, k, window, watched_in), negatives) if held_out else None
         fitted = fit_tables(SkipGram(counts, negatives), watched, dim, seed, iterations)
         seen = counts.tokens[:, None] > 0
         record = {
             "settings": {**settings, "seed": seed},
             "chromosomes": {"train": trained, "validation": held_out},
-            "regions": None if regions is None else len(regions),
+            "regions": {"train": _places(regions, trained), "validation": _places(watched_in, held_out)},
             "kmers": {"seen": int(seen.sum()), "unseen": int((~seen).sum()), "occurrences": int(counts.tokens.sum())},
             "losses": _losses(fitted.history, negatives),
             "history": fitted.history,
@@ -242,7 +251,19 @@ class KmerEmbedding:
         return token
 
 
-def _check_settings(settings: dict[str, float], trained: list[str], held_out: list[str]) -> None:
+def _chroms_of(regions: pd.DataFrame | None) -> list[str]:
+    return [] if regions is None else list(dict.fromkeys(regions["chrom"]))
+
+
+def _places(regions: pd.DataFrame | None, chroms: list[str]) -> list[list[Any]] | None:
+    """The regions on some chromosomes as plain values, chrom, start and end; None: the whole chromosomes."""
+    if regions is None:
+        return None
+    columns = regions.loc[regions["chrom"].isin(chroms), ["chrom", "start", "end"]].to_dict("list")
+    return [list(place) for place in zip(*columns.values(), strict=True)]
+
+
+def _check_settings(settings: dict[str, float]) -> None:
     check_settings(**settings)
     n_tokens = len(canonical_table(int(settings["k"]))[1])
     if settings["dim"] > n_tokens:
@@ -251,10 +272,27 @@ def _check_settings(settings: dict[str, float], trained: list[str], held_out: li
             value=settings["dim"],
             remedy=f"choose dim <= {n_tokens}, or a larger k",
         )
+
+
+def _check_apart(
+    trained: list[str], held_out: list[str], regions: pd.DataFrame | None, validation_regions: pd.DataFrame | None
+) -> None:
+    """Refuse (SplitError) sequence for both training and validation, and nothing to train on."""
+    from genocontrast.genome.intervals import overlaps
+
+    remedy = "name each chromosome for one of the two only"
+    if not trained:
+        raise SplitError("no chromosome is left to train on", remedy=remedy)
     both = sorted(set(trained) & set(held_out))
-    if both or not trained:
-        problem = "chromosomes for both training and validation" if both else "no chromosome is left to train on"
-        raise SplitError(problem, value=both or None, remedy="name each chromosome for one of the two only")
+    if not both:
+        return
+    if regions is None or validation_regions is None:
+        raise SplitError("chromosomes for both training and validation", value=both, remedy=remedy)
+    shared = overlaps(validation_regions, regions[regions["chrom"].isin(both)])
+    if shared.any():
+        raise SplitError(
+            f"{shared.sum():,} validation regions overlap a training region", remedy="leave a gap between the two"
+        )
 
 
 def _losses(history: list[dict[str, Any]], negatives: float) -> dict[str, Any]:

@@ -1,17 +1,16 @@
-"""The `kmers` stage: vectors of k-mers, fitted on the training chromosomes."""
+"""The `kmers` stage: vectors of k-mers, fitted on the training split's sequence."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from genocontrast.artefacts import provenance, read_json, write_json
+from genocontrast.artefacts import provenance, write_json
 from genocontrast.config import Config
-from genocontrast.errors import FileFormatError
 from genocontrast.kmers.embedding import KmerEmbedding
 
 
 def run(config: Config, results: Path) -> None:
-    """Fit on the training chromosomes, watch the validation chromosomes, and write results/kmers/.
+    """Fit on the segments of the training split, watch those of validation, and write results/kmers/.
 
     Parameters
     ----------
@@ -25,11 +24,10 @@ def run(config: Config, results: Path) -> None:
         Where genome.json is missing or names no splits.
     """
     from genocontrast.genome.fasta import Genome
+    from genocontrast.genome.splits import read_splits
 
     summary = results / "genome" / "genome.json"
-    splits = read_json(summary).get("splits", {})
-    if not splits.get("train") or not splits.get("validation"):
-        raise FileFormatError("no training or no validation chromosomes", path=summary, remedy="run the genome stage")
+    splits = read_splits(summary)
     made_by = provenance(
         "kmers",
         {"kmers": config.kmers.model_dump(mode="json"), "seed": config.seed},
@@ -37,8 +35,8 @@ def run(config: Config, results: Path) -> None:
     )
     embedding = KmerEmbedding.fit(
         Genome(config.genome.fasta),
-        chroms=splits["train"],
-        validation_chroms=splits["validation"],
+        splits.segments("train"),
+        validation_regions=splits.segments("validation"),
         seed=config.seed,
         **config.kmers.model_dump(),
     )

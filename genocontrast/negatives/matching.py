@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from genocontrast.errors import PoolError, ShapeError, SplitError
 from genocontrast.examples import sort_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.signal import Signal
+from genocontrast.genome.splits import Splits
 from genocontrast.negatives.balance import Balance, measure_balance
 from genocontrast.negatives.covariates import measure
 from genocontrast.negatives.pool import Pool
@@ -99,7 +100,7 @@ def match_negatives(
     signal: Signal | None = None,
     caliper: float = _DEFAULTS.caliper,
     max_smd: float = _DEFAULTS.max_smd,
-    splits: Mapping[str, str] | None = None,
+    splits: Splits | None = None,
     seed: int = 0,
 ) -> Matched:
     """Match decoys to promoters within each split, without replacement.
@@ -120,8 +121,9 @@ def match_negatives(
         split's promoters.
     max_smd : float
         Largest absolute standardised mean difference that the balance gate lets pass.
-    splits : mapping of str to str, optional
-        Split of each chromosome; by default all is training data.
+    splits : Splits, optional
+        The split of each window, see `assign_splits`; by default all is training data. Windows that lie wholly in
+        none are left out.
     seed : int
         Seed of the balance statistics' folds.
 
@@ -134,14 +136,15 @@ def match_negatives(
     SplitError, PoolError
         Where a split has no promoter, or no pair at all.
     """
-    splits = splits or dict.fromkeys(genome.sizes, "train")
+    if splits is None:
+        splits = Splits.of_chromosomes(dict.fromkeys(genome.sizes, "train"), genome.sizes)
     promoters = _with_split(positives, splits)
     candidates = _with_split(pool.windows, splits)
     for frame in (promoters, candidates):
         frame[list(covariates)] = measure(frame, genome, covariates, signal)
     scale = _scale(promoters, covariates)
     decoy = np.full(len(promoters), -1)
-    for split in sorted(set(splits.values())):
+    for split in sorted(set(splits.table["split"])):
         wanted = np.flatnonzero(promoters["split"] == split)
         offered = np.flatnonzero(candidates["split"] == split)
         if not len(wanted):
@@ -164,9 +167,9 @@ def match_negatives(
     return _assemble(promoters, candidates, decoy, pool, covariates, max_smd, seed)
 
 
-def _with_split(windows: pd.DataFrame, splits: Mapping[str, str]) -> pd.DataFrame:
+def _with_split(windows: pd.DataFrame, splits: Splits) -> pd.DataFrame:
     rows = windows[["chrom", "start", "end", "name", "strand"]].copy()
-    rows["split"] = rows["chrom"].map(splits)
+    rows["split"] = splits.of(windows)
     return rows[rows["split"].notna()].reset_index(drop=True)
 
 

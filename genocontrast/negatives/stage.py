@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from genocontrast.artefacts import atomic, provenance, read_json, read_parquet, write_json, write_parquet
+from genocontrast.artefacts import atomic, provenance, read_parquet, write_json, write_parquet
 from genocontrast.config import SPLITS, Config, NegativesConfig
 from genocontrast.errors import BalanceError, GenocontrastWarning, PoolError
 from genocontrast.examples import check_examples
 from genocontrast.genome.fasta import Genome
+from genocontrast.genome.inputs import open_signal
 from genocontrast.genome.intervals import overlaps, widen
 from genocontrast.genome.near_duplicates import nearly_repeats
 from genocontrast.genome.signal import Signal
+from genocontrast.genome.splits import Splits, read_splits
 from genocontrast.negatives.balance import Balance
 from genocontrast.negatives.covariates import accessibility, measure
 from genocontrast.negatives.matching import Matched, match_negatives
@@ -32,8 +34,8 @@ def run(config: Config, results: Path) -> None:
     stage = results / "negatives"
     tables = {name: read_parquet(results / "genome" / f"{name}.parquet")[0] for name in INPUTS}
     genome = Genome(config.genome.fasta)
-    signal = Signal(config.genome.signal, genome)
-    splits = {chrom: split for split, chroms in _read_splits(results).items() if split in SPLITS for chrom in chroms}
+    signal = open_signal(config.genome, genome)
+    splits = read_splits(results / "genome" / "genome.json")
     promoters = open_promoters(tables["promoters"], signal, config)
     pool = open_pool(genome, tables, promoters.rows, splits, signal, config)
     pool = drop_repeats(genome, promoters, pool, splits)
@@ -72,10 +74,6 @@ def gate(balance: Balance, settings: NegativesConfig) -> None:
         warnings.warn(str(error), GenocontrastWarning, stacklevel=2)
 
 
-def _read_splits(results: Path) -> dict[str, list[str]]:
-    return read_json(results / "genome" / "genome.json")["splits"]
-
-
 def open_promoters(promoters: pd.DataFrame, signal: Signal, config: Config) -> Sieve:
     """Promoters that are open and do not overlap a more accessible one."""
     sieve = Sieve(promoters)
@@ -97,51 +95,53 @@ def open_pool(
     genome: Genome,
     tables: dict[str, pd.DataFrame],
     promoters: pd.DataFrame,
-    splits: Mapping[str, str],
+    splits: Splits,
     signal: Signal,
     config: Config,
 ) -> Pool:
     """Candidate decoys of the splits' chromosomes: clear of all evidence, open and disjoint."""
     settings = config.negatives
     tiled = settings.candidates == "tiles"
-    sizes = {chrom: size for chrom, size in genome.sizes.items() if chrom in splits}
+    covered = set(splits.table["chrom"])
+    sizes = {chrom: size for chrom, size in genome.sizes.items() if chrom in covered}
     whole = pd.DataFrame({"chrom": list(sizes), "start": 0, "end": list(sizes.values())})
     peaks = tables["open_chromatin"]
     pool = candidate_pool(
         genome,
-        whole if tiled else peaks[peaks["chrom"].isin(splits)],
+        whole if tiled else peaks[peaks["chrom"].isin(covered)],
         exclusions(tables, config, genome),
         config.genome.width,
         settings.stride if tiled else None,
         config.genome.max_n_fraction,
     )
     sieve = Sieve(pool.windows)
+    sieve.drop("in no split (gap or border)", pd.isna(splits.of(sieve.rows)))
     sieve.drop("closed", accessibility(sieve.rows, signal) < settings.min_accessibility)
     if sieve.rows.empty:
         raise PoolError(
-            f"no candidate decoy is open; removed: {describe({**pool.removed, **sieve.removed})}",
+            f"no candidate decoy in a split is open; removed: {describe({**pool.removed, **sieve.removed})}",
             remedy="lower negatives.min_accessibility, or check that the signal is of this assembly",
         )
-    training = promoters["chrom"].map(splits) == "train"
+    training = splits.of(promoters) == "train"
     priority = likeness(
         measure(promoters[training], genome, settings.covariates, signal),
         measure(sieve.rows, genome, settings.covariates, signal),
-        (sieve.rows["chrom"].map(splits) == "train").to_numpy(),
+        splits.of(sieve.rows) == "train",
     )
     sieve.drop("overlaps a window more like a promoter", ~disjoint(sieve.rows, priority))
     return Pool(sieve.rows, {**pool.removed, **sieve.removed}, pool.cleared_by)
 
 
-def drop_repeats(genome: Genome, promoters: Sieve, pool: Pool, splits: Mapping[str, str]) -> Pool:
+def drop_repeats(genome: Genome, promoters: Sieve, pool: Pool, splits: Splits) -> Pool:
     """Remove windows of the other splits that nearly repeat a training window: they would leak into its figures.
 
-    Paralogs and mobile elements lie on both sides of a split by chromosome. Removes from `promoters` in place.
+    Paralogs and mobile elements lie on both sides of any split. Removes from `promoters` in place.
     """
     candidates = Sieve(pool.windows)
-    known = [sieve.rows[sieve.rows["chrom"].map(splits) == "train"] for sieve in (promoters, candidates)]
-    training = np.concatenate([genome.codes(rows) for rows in known])
+    known = pd.concat([sieve.rows[["chrom", "start", "end", "strand"]] for sieve in (promoters, candidates)])
+    training = genome.codes(known[splits.of(known) == "train"])
     for sieve in (promoters, candidates):
-        repeats = (sieve.rows["chrom"].map(splits) != "train").to_numpy()
+        repeats = splits.of(sieve.rows) != "train"
         repeats[repeats] = nearly_repeats(genome.codes(sieve.rows[repeats]), training)
         sieve.drop("nearly repeats a training window", repeats)
     return Pool(candidates.rows, {**pool.removed, **candidates.removed}, pool.cleared_by)
@@ -187,19 +187,19 @@ def summarise(
     matched: Matched,
     promoters: Sieve,
     pool: Pool,
-    splits: Mapping[str, str],
+    splits: Splits,
     annotation: pd.DataFrame,
     config: Config,
 ) -> dict[str, Any]:
     """What the report says of promoters, pool, decoys and their balance."""
     examples, settings = matched.examples, config.negatives
-    by_split = {}
+    by_split, pool_split = {}, splits.of(pool.windows)
     for split in SPLITS:
         rows = examples[examples["split"] == split]
         by_split[split] = {
             "promoters": int((rows["label"] == 1).sum()),
             "decoys": int((rows["label"] == 0).sum()),
-            "pool": int((pool.windows["chrom"].map(splits) == split).sum()),
+            "pool": int((pool_split == split).sum()),
             "dropped": int((matched.dropped["split"] == split).sum()),
         }
     features = config.genome.annotation.features if config.genome.annotation else None

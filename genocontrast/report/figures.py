@@ -58,7 +58,7 @@ def auroc_panel(metrics: Mapping[str, Any]) -> Panel:
         axes.set_yticks(range(len(frame)), labels)
         for label in axes.get_yticklabels():
             label.set_color(PROMOTER if label.get_text() == MODEL else INK)
-        axes.set_xlabel("AUROC on held-out chromosomes (0.5 is guessing)", loc="right")
+        axes.set_xlabel("AUROC on the test pairs (0.5 is guessing)", loc="right")
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         ticks(axes, x=5)
@@ -70,7 +70,7 @@ def auroc_panel(metrics: Mapping[str, Any]) -> Panel:
         "How well each tells promoters from decoys",
         "Dots: AUROC on the test pairs; bars: 95 % bootstrap intervals over pairs. A baseline whose bar reaches the "
         "model's explains as much with less.",
-        f"AUROC with 95 % intervals on held-out chromosomes: {told}.",
+        f"AUROC with 95 % intervals on the test pairs: {told}.",
         svg,
         frame,
     )
@@ -213,7 +213,7 @@ def training_panels(history: Mapping[str, Any]) -> list[Panel]:
     # the validation loss is that of classification; the training loss may hold the contrastive one besides
     training = "train_classification" if "train_classification" in epochs else "train_loss"
     lines = {training: ("training", DECOY), "validation_loss": ("validation", PROMOTER)}
-    caption = f"The model kept is that of epoch {best} (dotted), the best on the validation chromosomes."
+    caption = f"The model kept is that of epoch {best} (dotted), the best on the validation split."
     panels = [_epoch_panel("loss", "Classification loss", epochs, lines, best, caption)]
     others = {"validation_auroc": "Validation AUROC", "train_contrastive": "Contrastive loss (training)"}
     for column, title in others.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from genocontrast.genome.splits import Splits
 from genocontrast.report.results import Results
 from genocontrast.report.verdict import baseline_name, unbeaten
 from genocontrast.report.wording import AT_MOST, covariate, estimate, listing, number, percent, plural
@@ -13,6 +14,7 @@ from genocontrast.report.wording import AT_MOST, covariate, estimate, listing, n
 def known_limits(results: Results, max_smd: float) -> list[str]:
     """What the figures do not show, a sentence each."""
     balance, metrics = results.balance, results.metrics
+    splits = results.splits
     return [
         *_matching_limits(balance, max_smd),
         *_baseline_limits(metrics),
@@ -20,7 +22,8 @@ def known_limits(results: Results, max_smd: float) -> list[str]:
         "genome-wide scan is far lower than the precision-recall curve suggests.",
         f"The intervals resample pairs within {plural(len(metrics['per_chromosome']), 'test chromosome')}; they do not "
         "cover another genome, tissue or training seed.",
-        *_leakage_limits(metrics),
+        *_split_limits(splits),
+        *_leakage_limits(metrics, splits.unit),
         *(f"Not in this report, because their file is absent: {what}." for what in results.missing),
     ]
 
@@ -55,13 +58,23 @@ def _baseline_limits(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _leakage_limits(metrics: Mapping[str, Any]) -> list[str]:
+def _split_limits(splits: Splits) -> list[str]:
+    if splits.whole:
+        return []
+    return [
+        "Test blocks lie between training blocks of the same chromosome. What neighbours share beyond the gap "
+        "(composition, duplicated genes, chromatin domains) the model may use, so the figures may be better than on a "
+        "chromosome that it never saw."
+    ]
+
+
+def _leakage_limits(metrics: Mapping[str, Any], unit: str) -> list[str]:
     leakage = metrics.get("leakage")
     if leakage and leakage["passed"] is False:
         return [f"Leakage: {leakage['reason']}, so the figures are too good by what these windows give away."]
     if leakage:
         return []
     return [
-        "The leakage audit has not run: whole chromosomes are held out, so windows cannot overlap, but near-identical "
+        f"The leakage audit has not run: whole {unit} are held out, so windows cannot overlap, but near-identical "
         "copies (recent duplicates, repeats) may sit on both sides of the split."
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from genocontrast.config import SPLITS, Config
+from genocontrast.config import SPLITS, Config, SplitsConfig
+from genocontrast.genome.splits import Splits
 from genocontrast.report.results import Results
 from genocontrast.report.wording import covariate, integer, listing, number, percent, plural
 from genocontrast.version import __version__
@@ -49,35 +50,49 @@ class Citations:
 def methods(results: Results, config: Config) -> tuple[list[str], list[str]]:
     """Paragraphs of the methods text, and the references that they cite by number."""
     cite = Citations()
+    splits = results.splits
     paragraphs = [
-        _examples(results, config),
-        _decoys(results, config, cite),
+        _examples(results, config, splits),
+        _decoys(results, config, cite, splits.unit),
         _model(config, cite),
-        _evaluation(config, cite),
+        _evaluation(config, cite, splits.unit),
     ]
     if results.kmers is not None:
-        paragraphs.append(_kmers(config, cite))
+        paragraphs.append(_kmers(config, cite, splits.unit))
     if results.motifs is not None:
         paragraphs.append(_motifs(results, cite))
     paragraphs.append(f"All steps were run with genocontrast {__version__}, seed {config.seed}.")
     return paragraphs, cite.references
 
 
-def _examples(results: Results, config: Config) -> str:
-    genome, splits = config.genome, results.genome["splits"]
-    order = [name for name in (*SPLITS, "sealed") if splits.get(name)]
-    held = "; ".join(f"{name}: {listing(splits[name], limit=12)}" for name in order)
+def _examples(results: Results, config: Config, splits: Splits) -> str:
+    genome = config.genome
     return (
         f"Promoters were windows from {integer(genome.upstream)} bp upstream to {integer(genome.downstream)} bp "
         f"downstream of annotated transcription start sites ({integer(genome.width)} bp). Those with an accessibility, "
         f"log(1 + total signal), below {config.negatives.min_accessibility:g} and those that overlap a more accessible "
-        "one were left out. Whole chromosomes were "
-        f"assigned to splits ({held}); everything that was fitted saw the training chromosomes only, the validation "
-        "chromosomes served to choose among models, and the test chromosomes to measure the one chosen."
+        f"one were left out. {_assignment(genome.splits, splits, results.genome['splits'].get('sealed'))}; everything "
+        f"that was fitted saw the training {splits.unit} only, the validation {splits.unit} served to choose among "
+        f"models, and the test {splits.unit} to measure the one chosen."
     )
 
 
-def _decoys(results: Results, config: Config, cite: Citations) -> str:
+def _assignment(settings: SplitsConfig, splits: Splits, sealed: list[str] | None) -> str:
+    """How the genome was shared out, and what each split holds."""
+    held = [f"{name}: {splits.describe(name)}" for name in SPLITS]
+    if sealed:
+        held.append(f"sealed: {listing(sealed, limit=12)}")
+    what = "Whole chromosomes" if splits.whole else f"Blocks of at least {integer(settings.block)} bp"
+    fold = f" as fold {settings.fold + 1} of {settings.folds}" if settings.folds else ""
+    gap = (
+        ""
+        if splits.whole
+        else f", {integer(settings.gap)} bp being left out between neighbouring blocks of different splits"
+    )
+    return f"{what} were assigned to splits{fold} ({'; '.join(held)}){gap}"
+
+
+def _decoys(results: Results, config: Config, cite: Citations, unit: str) -> str:
     settings, balance = config.negatives, results.balance
     names = listing([covariate(name) for name in settings.covariates])
     source = "summits of open chromatin" if settings.candidates == "summits" else "tiles of the genome"
@@ -87,7 +102,7 @@ def _decoys(results: Results, config: Config, cite: Citations) -> str:
         "start site and outside all other evidence of promoters, with no more than "
         f"{percent(config.genome.max_n_fraction)} uncalled bases and the same least accessibility as promoters; of "
         "windows that overlap, the one whose covariates are most like a promoter's was kept. Windows of the "
-        "validation and test chromosomes that nearly repeat a training window were left out. Within each split every "
+        f"validation and test {unit} that nearly repeat a training window were left out. Within each split every "
         "promoter was paired with one decoy, without replacement, by an assignment of least total Euclidean distance "
         f"in {names}{ratio}, each in standard deviations of the training promoters, with a caliper of "
         f"{number(settings.caliper, 2)} that is also the cost of leaving a promoter out; promoters without a decoy "
@@ -120,9 +135,9 @@ def _model(config: Config, cite: Citations) -> str:
     )
 
 
-def _evaluation(config: Config, cite: Citations) -> str:
+def _evaluation(config: Config, cite: Citations, unit: str) -> str:
     return (
-        "On the test chromosomes we report the areas under the ROC and the precision-recall curve and Matthews' "
+        f"On the test {unit} we report the areas under the ROC and the precision-recall curve and Matthews' "
         f"correlation {cite('mcc')}, each with a 95 % percentile interval from {integer(config.evaluation.bootstraps)} "
         f"bootstrap resamples of pairs {cite('bootstrap')}. Baselines (logistic regression on single covariates, on "
         "all covariates and on 4-mer frequencies) were fitted on the same training pairs, tuned on the validation "
@@ -132,11 +147,11 @@ def _evaluation(config: Config, cite: Citations) -> str:
     )
 
 
-def _kmers(config: Config, cite: Citations) -> str:
+def _kmers(config: Config, cite: Citations, unit: str) -> str:
     kmers = config.kmers
     return (
         f"Vectors of {kmers.dim} dimensions for canonical {kmers.k}-mers were fitted to the co-occurrences on the "
-        f"training chromosomes by the expected loss of skip-gram with negative sampling {cite('sgns')} (window "
+        f"training {unit} by the expected loss of skip-gram with negative sampling {cite('sgns')} (window "
         f"{kmers.window}, {kmers.negatives:g} negative samples), a k-mer and its reverse complement sharing one vector."
     )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from genocontrast.artefacts import existing, read_json, read_parquet
 from genocontrast.errors import FileFormatError
 from genocontrast.examples import read_examples
+from genocontrast.genome.splits import Splits
 
 REQUIRED = (
     "genome/genome.json",
@@ -70,6 +71,11 @@ class Results:
     def missing(self) -> list[str]:
         """What the report lacks because a stage did not write it."""
         return [what for name, what in OPTIONAL.items() if not (self.folder / name).is_file()]
+
+    @property
+    def splits(self) -> Splits:
+        """Which parts of the genome train, validate and test."""
+        return Splits.from_records(self.genome["segments"])
 
     def files(self) -> dict[str, Path]:
         """The artefacts that are there, by their path inside the results folder."""

@@ -137,7 +137,9 @@ def _balance(results: Results, config: Config) -> Section:
 
 def _performance(results: Results) -> Section:
     metrics = results.metrics
-    lead = ["All figures are of test pairs, from chromosomes that neither the model nor a baseline was fitted on."]
+    lead = [
+        f"All figures are of test pairs, on {results.splits.unit} that neither the model nor a baseline was fitted on."
+    ]
     if metrics.get("oracle"):
         oracle = metrics["oracle"]
         lead.append(

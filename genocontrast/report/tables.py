@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genocontrast.config import SPLITS
+from genocontrast.genome.splits import Splits
 from genocontrast.report.wording import PLUS_MINUS, covariate, estimate, integer, limits, number, percent, plural
 
 SEQUENCES_SHOWN = 40
@@ -174,7 +175,10 @@ def sequence_table(genome: Mapping[str, Any]) -> Table:
     if rest:
         size = sum(row["size"] for row in sequences) - sum(row["size"] for row in shown)
         rows.append([f"{integer(rest)} more", integer(size), "", "", ""])
-    return Table("Sequences", ["Sequence", "Length, bp#", "GC#", "Soft-masked#", "Split"], rows)
+    splits = Splits.from_records(genome["segments"])
+    held = "; ".join(f"{split}: {splits.describe(split)}" for split in SPLITS)
+    note = "" if splits.whole else f"Sequences in blocks are shared among the splits: {held}."
+    return Table("Sequences", ["Sequence", "Length, bp#", "GC#", "Soft-masked#", "Split"], rows, note)
 
 
 def plausibility_table(genome: Mapping[str, Any]) -> Table:

@@ -81,12 +81,13 @@ def _what_was_done(results: Results) -> str:
     how = f" matched on {listing(matched)}" if matched else ""
     strand = results.metrics.get("strand")
     symmetric = "strand-symmetric " if strand and strand["flips"] == 0 else ""
-    chroms = {row["chrom"] for row in results.metrics["per_chromosome"]}
+    chroms = plural(len({row["chrom"] for row in results.metrics["per_chromosome"]}), "chromosome")
+    where = chroms if results.splits.whole else f"blocks of {chroms}"
     return (
         f"A {symmetric}contrastive model learned from {plural(pairs, 'pair')}, each a promoter and a decoy"
         f"{how}. "
         f"It was tested on {plural(results.metrics['test']['pairs'], 'pair')} from "
-        f"{plural(len(chroms), 'chromosome')} that it never saw."
+        f"{where} that it never saw."
     )
 
 

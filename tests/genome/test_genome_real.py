@@ -52,7 +52,13 @@ def test_genes_start_with_atg(yeast, genome):
 
 def test_fragments_say_chrm_where_the_sequence_says_chrmt(cuts):
     assert cuts.files == [
-        {"file": "yeast_500k_SRR1822137.bedpe.gz", "rows": 467908, "kept": 467908, "renamed": {"chrM": "chrmt"}}
+        {
+            "file": "yeast_500k_SRR1822137.bedpe.gz",
+            "rows": 467908,
+            "kept": 467908,
+            "removed": {},
+            "renamed": {"chrM": "chrmt"},
+        }
     ]
 
 

@@ -70,6 +70,26 @@ def test_promoters_and_what_each_filter_removed(tmp_path):
     }  # fmt: skip
 
 
+def test_promoters_may_be_chosen_among_the_start_sites(tmp_path):
+    # One gene "g" on every chromosome and strand: chr1 keeps 50 "+" (edge) and 799 "-", of no use both.
+    splits = {"train": ["chr4"], "validation": ["chr2"], "test": ["chr3"]}
+    counts = prepare(small(tmp_path, tss_choice="most_5prime", splits=splits)).record["counts"]
+    assert (counts["transcripts"], counts["not_most_5prime"], counts["promoters"]) == (9, 3, 4)
+    prepared = prepare(small(tmp_path, tss_collapse=350))
+    assert prepared.record["counts"]["collapsed_tss"] == 1
+    assert prepared.promoters["name"].tolist() == ["t1", "t3", "t4"]
+    assert (prepared.evidence["kind"] == "tss").sum() == 9
+
+
+def test_cage_peaks_make_promoters_at_their_summits(tmp_path):
+    rows = [f"chr{n}\t390\t450\tc{n}\t{score}\t+\t420\t421\n" for n, score in ((1, 9), (2, 9), (3, 9), (4, 2))]
+    (tmp_path / "cage.bed").write_text("".join(rows))
+    changes = {"promoters": str(tmp_path / "cage.bed"), "tss_position": "summit", "tss_min_score": 5}
+    prepared = prepare(small(tmp_path, **changes))
+    assert prepared.promoters["tss"].tolist() == [420] * 3
+    assert prepared.record["counts"]["low_score"] == 1
+
+
 def test_sealed_promoters_are_counted_apart(tmp_path):
     splits = {"train": ["chr1"], "validation": ["chr2"], "test": ["chr3"], "sealed": ["chr4"]}
     record = prepare(small(tmp_path, splits=splits)).record
@@ -191,6 +211,7 @@ def test_check_prints_what_was_found(tmp_path):
         "and 2 more",
         "duplicate tss",
         "6.7 x",
+        "Splits: train: chr1; validation: chr2; test: chr3",
         "50% of the peaks",
     ):
         assert part in text

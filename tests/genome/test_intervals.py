@@ -82,9 +82,17 @@ def test_nothing_is_left_after_success_and_failure(temporary):
     merge(frame([("chr1", 1, 2)]))
     bad = frame([("chr1", 1, 2)]).assign(start=-5)
     with pytest.raises(pybedtools.helpers.BEDToolsError):
-        overlaps(bad, bad)
+        subtract(bad, bad)
     assert list(temporary.iterdir()) == []
     assert pybedtools.get_tempdir() == before
+
+
+def test_odd_names_raise_no_chatter(capfd):
+    """bedtools writes pages to standard error where it takes names for spellings of one another."""
+    left, right = frame([("chr1", 1, 2), ("scaffold_01", 5, 3)]), frame([("chr01", 1, 2), ("scaffold_01", 5, 1)])
+    assert nearest_distance(left, right).tolist() == [-1, 0]
+    assert subtract(left, right)["start"].tolist() == [1, 6]
+    assert capfd.readouterr().err == ""
 
 
 def test_bedtools_absent(monkeypatch):

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from genocontrast.errors import RegionError
 from genocontrast.genome import Genome
-from genocontrast.genome.promoters import inside, promoter_windows, start_sites, surroundings, unique_sites
+from genocontrast.genome.promoters import (
+    collapse,
+    inside,
+    most_5prime,
+    promoter_windows,
+    start_sites,
+    surroundings,
+    unique_sites,
+)
 
 
 def frame(*rows):
@@ -77,3 +85,67 @@ def test_surroundings_of_evidence():
 
 def test_surroundings_of_nothing_asked_for_is_the_place_itself():
     assert places(surroundings(frame(("a", 5, 9, "."), ("a", 5, 9, "+")), 0, 0, {"a": 200})) == [[5, 9], [5, 6]]
+
+
+def test_the_summit_of_a_cage_peak_is_its_tss():
+    peaks = frame(("a", 10, 20, "+"), ("a", 10, 20, "-")).assign(summit=[14, 17])
+    assert start_sites(peaks, position="summit")["tss"].tolist() == [14, 17]
+    with pytest.raises(RegionError, match=r"1 of 2 regions have no summit; the first are a:10-20"):
+        start_sites(peaks.assign(summit=[14, -1]), position="summit")
+    with pytest.raises(RegionError, match="2 of 2 regions have no summit"):
+        start_sites(peaks.drop(columns="summit"), position="summit")
+
+
+genes = st.lists(
+    st.tuples(
+        st.sampled_from("ab"), st.integers(0, 40), st.sampled_from("+-"), st.sampled_from(["g", "h", "."]),
+        st.sampled_from([np.nan, 1.0, 2.0]),
+    ),
+    min_size=1, max_size=25,
+)  # fmt: skip
+
+
+def sites_of(rows):
+    regions = frame(*((chrom, at, at + 1, strand) for chrom, at, strand, _, _ in rows))
+    return start_sites(regions.assign(gene=[row[3] for row in rows], score=[row[4] for row in rows]))
+
+
+@given(genes)
+def test_the_most_5prime_site_of_each_gene(rows):
+    kept = most_5prime(sites_of(rows)).index.tolist()
+
+    def is_most(row):
+        chrom, at, strand, gene, _ = row
+        rivals = [other[1] for other in rows if (other[0], other[2], other[3]) == (chrom, strand, gene)]
+        return gene == "." or at == (min(rivals) if strand == "+" else max(rivals))
+
+    assert kept == [index for index, row in enumerate(rows) if is_most(row)]
+
+
+def test_genes_are_told_by_name_where_there_is_no_gene_column():
+    sites = start_sites(frame(("a", 5, 9, "+"), ("a", 3, 9, "+"), ("a", 7, 9, "+")).assign(name=["x", "x", "y"]))
+    assert most_5prime(sites)["tss"].tolist() == [3, 7]
+
+
+@given(genes, st.integers(0, 12))
+def test_collapsed_sites_are_the_best_and_stand_apart(rows, within):
+    """The reference goes through the sites from best to worst and takes each that no taken one is near to."""
+    unique = unique_sites(sites_of(rows))
+    assert unique["transcripts"].sum() == len(rows)
+
+    def rank(site):
+        score = -np.inf if np.isnan(site.score) else site.score
+        return -score, -site.transcripts, site.tss if site.strand == "+" else -site.tss
+
+    taken = []
+    for site in sorted(unique.itertuples(), key=rank):
+        if not any(
+            (site.chrom, site.strand) == (other.chrom, other.strand) and abs(site.tss - other.tss) <= within
+            for other in taken
+        ):
+            taken.append(site)
+    found = collapse(unique, within)
+    assert sorted(zip(found["chrom"], found["tss"], found["strand"], strict=True)) == sorted(
+        (site.chrom, site.tss, site.strand) for site in taken
+    )
+    assert found["tss"].groupby(found["chrom"]).apply(lambda tss: tss.is_monotonic_increasing).all()

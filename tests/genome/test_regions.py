@@ -82,8 +82,23 @@ def test_narrow_peaks_have_an_absolute_summit(tmp_path):
 
 def test_broad_peaks(tmp_path):
     regions = read_regions(written(tmp_path, "p.broadPeak", "chrI\t10\t30\ta\t5\t.\t1.5\t2.5\t3.5"))
-    assert regions["score"].tolist() == [5.0]
+    assert regions[["score", "signal_value", "p_value", "q_value"]].to_numpy().tolist() == [[5.0, 1.5, 2.5, 3.5]]
     assert "summit" not in regions
+
+
+def test_cage_peaks_give_the_thick_base_as_summit(tmp_path):
+    rows = ["chrI\t10\t30\tp1\t5\t+\t12\t13\t0,0,0", "chrI\t50\t60\tp2\t5\t-\t59\t60\t0,0,0"]
+    assert read_regions(written(tmp_path, "cage.bed", *rows))["summit"].tolist() == [12, 59]
+    # One thick part of another width: then it is a coding sequence, and no summit.
+    assert "summit" not in read_regions(written(tmp_path, "genes.bed", *rows, "chrI\t1\t9\tt\t0\t+\t2\t5\t0"))
+
+
+def test_genes_of_transcripts(tmp_path):
+    rows = ["chrI\tx\tgene\t1\t9\t.\t+\t.\tID=g1", "chrI\tx\tmRNA\t1\t9\t.\t+\t.\tID=t1;Parent=g1"]
+    rows += ["chrI\tx\tmRNA\t1\t9\t.\t+\t.\tID=t2;Parent=gene:g2;gene_id=g2", "chrI\tx\tmRNA\t1\t9\t.\t+\t.\tName=z"]
+    assert read_regions(written(tmp_path, "a.gff3", *rows))["gene"].tolist() == ["g1", "g1", "g2", "."]
+    gtf = written(tmp_path, "a.gtf", 'chrI\tx\tmRNA\t1\t9\t.\t+\t.\ttranscript_id "t"; gene_id "g";')
+    assert read_regions(gtf)["gene"].tolist() == ["g"]
 
 
 GFF = [

@@ -1,4 +1,4 @@
-"""Signal: bigWig against an array of bases, fragments against counted cuts, replicates against their mean."""
+"""Signal: every kind of file and every method against plain loops over bases; what is asked and given wrongly."""
 
 import gzip
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genocontrast.errors import FileFormatError, GenocontrastWarning, NamingError, RegionError
+from genocontrast.errors import FileFormatError, GenocontrastWarning, NamingError, RegionError, ShapeError
 from genocontrast.genome import Genome, Signal
-from genocontrast.genome import signal as signal_module
+from genocontrast.genome import tracks as tracks_module
 
 SIZES = {"chrI": 400, "chrII": 250, "chrmt": 30}
 
@@ -59,14 +59,15 @@ def per_base(entries):
     return bases
 
 
-@pytest.mark.parametrize("block", [1 << 24, 64])
-def test_bigwig_is_the_mean_of_its_bases(tmp_path, genome, monkeypatch, block):
-    monkeypatch.setattr(signal_module, "_BLOCK", block)
+@pytest.mark.parametrize(("block", "gap"), [(1 << 24, 1 << 20), (64, 1 << 20), (1 << 24, 0), (64, 0), (1, 5)])
+def test_bigwig_is_the_mean_of_its_bases(tmp_path, genome, monkeypatch, block, gap):
+    monkeypatch.setattr(tracks_module, "_BLOCK", block)
+    monkeypatch.setattr(tracks_module, "_GAP", gap)
     regions, bases = random_regions(np.random.default_rng(0), 60), per_base(ENTRIES)
     signal = Signal(bigwig(tmp_path / "s.bw", SIZES, ENTRIES), genome)
     expected = [bases[chrom][start:end].mean() for chrom, start, end in regions.itertuples(index=False)]
     np.testing.assert_allclose(signal.mean(regions), expected)
-    assert signal.files == [{"file": "s.bw", "rows": None, "kept": None, "renamed": {}}]
+    assert signal.files == [{"file": "s.bw", "rows": None, "kept": None, "removed": {}, "renamed": {}}]
 
 
 def test_no_value_of_a_bigwig_counts_as_zero(tmp_path, genome):
@@ -98,9 +99,8 @@ def test_fragments_with_further_columns_headings_and_other_names(tmp_path, genom
     path = tmp_path / "fragments.tsv"
     path.write_text("# made by a tool\nI\t0\t10\tBARCODE\t2\nchrM\t5\t9\tBARCODE\n\nII\t1\t2\n")
     signal = Signal(path, genome)
-    assert signal.files == [
-        {"file": "fragments.tsv", "rows": 3, "kept": 3, "renamed": {"I": "chrI", "chrM": "chrmt", "II": "chrII"}}
-    ]
+    renamed = {"I": "chrI", "chrM": "chrmt", "II": "chrII"}
+    assert signal.files == [{"file": "fragments.tsv", "rows": 3, "kept": 3, "removed": {}, "renamed": renamed}]
     windows = frame([("chrI", 0, 10), ("chrI", 0, 9), ("chrmt", 5, 9), ("chrII", 1, 2)])
     assert (signal.mean(windows) * (windows["end"] - windows["start"])).tolist() == [2, 1, 2, 2]
 
@@ -109,14 +109,14 @@ def test_fragments_with_further_columns_headings_and_other_names(tmp_path, genom
 def test_plain_fragments_take_the_fast_parser(tmp_path, rest):
     path = tmp_path / "f.tsv"
     path.write_text(f"# x\nNA\t0\t10{rest}\nchrI\t5\t9{rest}\n")
-    found = signal_module._fast_fragments(path)
+    found = tracks_module.fast_table(path, {"chrom": "category", "start": "int64", "end": "int64"})
     assert found is not None
     assert found.astype(object).to_numpy().tolist() == [["NA", 0, 10], ["chrI", 5, 9]]
 
 
 def test_a_track_line_is_no_fragment(tmp_path, genome):
     path = tmp_path / "f.bed"
-    path.write_text("track name=x\nchrI\t0\t10\n")
+    path.write_text("track name=x\nchrI\t0\t10\ntrack name=y\n")
     assert Signal(path, genome).mean(frame([("chrI", 0, 10)])).tolist() == [0.2]
 
 
@@ -180,6 +180,7 @@ def test_truncated_bigwig(tmp_path, share, capfd):
         Signal(path)
 
 
+SAM = b"@SQ\tSN:chrI\tLN:120\nr\t0\tchrI\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
 BAD = {
     "kind": ("s.wig", b"track\n", FileFormatError, "unknown kind", None),
     "no bigWig": ("s.bw", b"not a bigWig at all", FileFormatError, "not a bigWig", None),
@@ -191,11 +192,64 @@ BAD = {
     "names": ("f.bed", b"scaffold\t1\t2\n", NamingError, "scaffold", None),
     "read pairs": ("f.bedpe", b"chrI\t1\t9\tchrI\t50\t59\tr1\n", FileFormatError, "two reads", 1),
     "truncated": ("f.bed.gz", gzip.compress(b"chrI\t1\t2\n" * 9)[:-6], FileFormatError, "truncated", None),
+    "overlap": (
+        "s.bedGraph",
+        b"track x\nchrI\t5\t9\t1\nchrII\t0\t9\t1\nchrI\t0\t6\t2\n",
+        FileFormatError,
+        "overlaps that of line 2",
+        4,
+    ),
+    "same interval": ("s.bg", b"chrI\t5\t9\t1\nchrI\t5\t9\t1\n", FileFormatError, "overlaps that of line 1", 2),
+    "short row": ("s.bdg", b"chrI\t5\t9\t1\nchrI\t10\t12\n", FileFormatError, "not a finite number (got '')", 2),
+    "very short row": (
+        "s.bdg",
+        b"chrI\t5\t9\t1\nchrI\t10\n",
+        FileFormatError,
+        "fewer than 3 columns (got 'chrI 10')",
+        2,
+    ),
+    "text value": (
+        "s.bdg",
+        b"#x\nchrI\t5\t9\t1\nchrI\t10\t12\tx\n",
+        FileFormatError,
+        "not a finite number (got 'x')",
+        3,
+    ),
+    "NaN": ("s.bdg", b"chrI\t5\t9\tNaN\n", FileFormatError, "not a finite number (got 'NaN')", 1),
+    "infinite": (
+        "s.bdg",
+        b"chrI\t5\t9\t1\n\nchrI\t9\t10\t-inf\n",
+        FileFormatError,
+        "not a finite number (got '-inf')",
+        3,
+    ),
+    "text place": ("s.bdg", b"chrI\tx\t9\t1\n", FileFormatError, "(got 'x')", 1),
+    "inverted interval": ("s.bdg", b"chrI\t9\t5\t1\n", RegionError, "chrI:9-5", 1),
+    "three columns": ("s.bdg", b"track x\nchrI\t1\t5\n", FileFormatError, "four columns", 2),
+    "spaces": ("s.bdg", b"chrI 1 5 2\n", FileFormatError, "four columns", 1),
+    "empty bedGraph": ("s.bdg", b"", FileFormatError, "empty", None),
+    "only headings": ("s.bdg.gz", gzip.compress(b"track x\n# y\n"), FileFormatError, "no intervals", None),
+    "cut gzip": ("s.bdg.gz", gzip.compress(b"chrI\t1\t2\t4\n" * 9)[:-6], FileFormatError, "truncated", None),
+    "interval beyond": ("s.bdg", b"chrI\t1\t401\t4\n", RegionError, "ends beyond chrI, which has 400 bp", None),
+    "text as BAM": ("r.bam", b"some text\n", FileFormatError, "not a BAM or CRAM", None),
+    "SAM as BAM": ("r.bam", SAM, FileFormatError, "not a BAM or CRAM", None),
+    "compressed SAM as BAM": ("r.bam", gzip.compress(SAM), FileFormatError, "not a BAM or CRAM", None),
+    "BED as BAM": ("r.bam", gzip.compress(b"chrI\t1\t2\n"), FileFormatError, "not a BAM or CRAM", None),
+    "empty BAM": ("r.bam", b"", FileFormatError, "not a BAM or CRAM", None),
+    "text as CRAM": ("r.cram", b"some text\n", FileFormatError, "not a BAM or CRAM", None),
+    "nonsense after CRAM": (
+        "r.cram",
+        b"CRAM and nonsense, some more of it",
+        FileFormatError,
+        "truncated or damaged",
+        None,
+    ),
+    "no kind": ("bam", b"", FileFormatError, "unknown kind", None),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_files(tmp_path, genome, case):
+def test_bad_files(tmp_path, genome, case, capfd):
     name, content, error, message, line = BAD[case]
     path = tmp_path / name
     path.write_bytes(content)
@@ -203,11 +257,39 @@ def test_bad_files(tmp_path, genome, case):
         Signal(path, genome)
     assert message in str(caught.value)
     assert (caught.value.path, caught.value.line) == (path, line)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_missing_and_no_files(tmp_path, genome):
-    for name in ("s.bw", "f.bed.gz"):
+    for name in ("s.bw", "f.bed.gz", "s.bdg", "r.bam", "r.cram"):
         with pytest.raises(FileFormatError, match="no such file"):
             Signal(tmp_path / name, genome)
     with pytest.raises(FileFormatError, match="no signal file"):
         Signal([], genome)
+
+
+def test_headings_do_not_slow_a_bedgraph_down(tmp_path):
+    path = tmp_path / "s.bdg"
+    path.write_bytes(b"browser position x\r\ntrack type=bedGraph\r\n\r\n#a\r\ntrack1\t0\t5\t1.5\r\n")
+    types = {"chrom": "category", "start": "int64", "end": "int64", "value": "float64"}
+    found = tracks_module.fast_table(path, types)
+    assert found is not None
+    assert found.astype(object).to_numpy().tolist() == [["track1", 0, 5, 1.5]]
+
+
+def test_headings_between_the_rows_of_a_bedgraph(tmp_path):
+    path = tmp_path / "s.bdg"
+    path.write_text("chrI\t0\t5\t1.5\ntrack b\nchrI\t5\t9\t2.5\n")
+    assert Signal(path).mean(frame([("chrI", 4, 6)])).tolist() == [2.0]
+
+
+def test_an_unknown_kind_is_told_all_kinds(tmp_path):
+    with pytest.raises(FileFormatError, match=r"bigWig.*bedGraph.*fragments.*BAM.*CRAM"):
+        Signal(tmp_path / "x.wig")
+
+
+def test_impossible_settings_are_refused(tmp_path):
+    with pytest.raises(ShapeError, match="smoothing"):
+        Signal(tmp_path / "f.bed", smoothing=0)
+    with pytest.raises(ShapeError, match="min_mapq"):
+        Signal(tmp_path / "f.bed", min_mapq=-1)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genocontrast.errors import ConfigError, FileFormatError, ModelError, ShapeError, SplitError
+from genocontrast.errors import ConfigError, FileFormatError, ModelError, NamingError, ShapeError, SplitError
 from genocontrast.kmers import KmerEmbedding, count_genome
 from genocontrast.sequence import canonical_table, encode, kmer_name, reverse_complement
 
@@ -63,7 +63,39 @@ def test_regions_limit_the_training_sequence(genome):
     regions = pd.DataFrame({"chrom": ["chrA", "chrA", "chrB"], "start": [2000, 9000, 0], "end": [7000, 9100, 3000]})
     fitted = KmerEmbedding.fit(genome, regions, validation_chroms=["chrB"], **SETTINGS)
     assert fitted.tokens.sum() == (5000 - 3) + (100 - 3)
-    assert fitted.record["regions"] == 3
+    assert fitted.record["regions"] == {
+        "train": [["chrA", 2000, 7000], ["chrA", 9000, 9100]],
+        "validation": [["chrB", 0, 3000]],
+    }
+
+
+def test_training_and_validation_may_be_regions_of_one_chromosome(genome, markov_codes, genome_of):
+    train = pd.DataFrame({"chrom": "chrA", "start": [2000, 30_000], "end": [20_000, 40_000]})
+    held = pd.DataFrame({"chrom": ["chrA", "chrB"], "start": [21_000, 0], "end": [29_000, 9000]})
+    fitted = KmerEmbedding.fit(genome, train, validation_regions=held, **SETTINGS)
+    assert fitted.record["chromosomes"] == {"train": ["chrA"], "validation": ["chrA", "chrB"]}
+    assert fitted.record["regions"]["validation"] == [["chrA", 21_000, 29_000], ["chrB", 0, 9000]]
+    final = fitted.record["losses"]["final"]
+    for split, chroms, regions in (("train", ["chrA"], train), ("validation", ["chrA", "chrB"], held)):
+        assert fitted.loss(count_genome(genome, chroms, 4, 5, regions)) == pytest.approx(final[split], rel=1e-5)
+    other = {chrom: codes.copy() for chrom, codes in markov_codes.items()}
+    other["chrA"][20_000:30_000] = other["chrB"][:] = 0  # held out or in a gap: training must not see it
+    again = KmerEmbedding.fit(genome_of(other), train, **SETTINGS)
+    np.testing.assert_array_equal(again.tokens, fitted.tokens)
+
+
+def test_regions_for_both_training_and_validation_are_refused(genome):
+    train = pd.DataFrame({"chrom": ["chrA", "chrB"], "start": [0, 0], "end": [2000, 2000]})
+    held = pd.DataFrame({"chrom": ["chrA", "chrB"], "start": [2000, 1999], "end": [4000, 4000]})
+    with pytest.raises(SplitError, match="1 validation regions overlap a training region"):
+        KmerEmbedding.fit(genome, train, validation_regions=held, **SETTINGS)
+    with pytest.raises(SplitError, match="both training and validation"):
+        KmerEmbedding.fit(genome, validation_regions=held, chroms=["chrA"], **SETTINGS)
+
+
+def test_a_region_on_a_chromosome_that_does_not_exist_is_named(genome):
+    with pytest.raises(NamingError, match="chrZ"):
+        KmerEmbedding.fit(genome, pd.DataFrame({"chrom": ["chrA", "chrZ"], "start": 0, "end": 900}), **SETTINGS)
 
 
 def test_nearest_is_sorted_by_cosine_and_leaves_out_the_query(fitted):

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from genocontrast.artefacts import read_json, write_json
@@ -26,9 +27,10 @@ def project(tmp_path, markov_codes):
     poison = np.zeros(5000, np.uint8)
     chromosomes = {**markov_codes, "chrC": poison}
     fasta.write_text("".join(f">{chrom}\n{decode(codes)}\n" for chrom, codes in chromosomes.items()))
-    splits = {"train": ["chrA"], "validation": ["chrB"], "test": ["chrC"], "sealed": []}
+    splits = {"chrA": "train", "chrB": "validation", "chrC": "test"}
+    segments = [{"chrom": c, "start": 0, "end": len(chromosomes[c]), "split": split} for c, split in splits.items()]
     results = tmp_path / "results"
-    write_json(results / "genome" / "genome.json", {"splits": splits})
+    write_json(results / "genome" / "genome.json", {"segments": segments})
     genome = {"fasta": str(fasta), "promoters": "none.bed", "signal": ["none.bw"]}
     kmers = {"k": 4, "dim": 8, "iterations": 10}
     return parse_config({"name": "tiny", "seed": 3, "genome": genome, "kmers": kmers}), results
@@ -46,6 +48,24 @@ def test_stage_fits_on_training_chromosomes_only_and_says_which(project, markov_
     np.testing.assert_array_equal(embedding.tokens, expected.tokens)
     assert embedding.record == record
     assert (results / "kmers" / "kmers.word2vec.txt").read_text().startswith("136 8\nAAAA ")
+
+
+def test_stage_fits_on_training_blocks_only(project, markov_codes, genome_of):
+    config, results = project
+    rows = [("train", 0, 20_000), ("validation", 25_000, 40_000), ("train", 45_000, 60_000)]
+    segments = [{"chrom": "chrA", "start": start, "end": end, "split": split} for split, start, end in rows]
+    write_json(results / "genome" / "genome.json", {"segments": segments})
+    run(config, results)
+    record = read_json(results / "kmers" / "kmers.json")
+    assert record["regions"] == {
+        "train": [["chrA", 0, 20_000], ["chrA", 45_000, 60_000]],
+        "validation": [["chrA", 25_000, 40_000]],
+    }
+    embedding = KmerEmbedding.load(results / "kmers" / "kmers.h5ad")
+    train = pd.DataFrame({"chrom": "chrA", "start": [0, 45_000], "end": [20_000, 60_000]})
+    expected = count_genome(genome_of(markov_codes), ["chrA"], 4, 5, train)
+    np.testing.assert_array_equal(embedding.tokens, expected.tokens)
+    assert embedding.record == record
 
 
 def test_stage_gives_the_same_bytes_and_leaves_nothing_else(project):

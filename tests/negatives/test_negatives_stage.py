@@ -7,12 +7,13 @@ import pytest
 from genocontrast.config import NegativesConfig
 from genocontrast.errors import BalanceError, GenocontrastWarning
 from genocontrast.genome.fasta import Genome
+from genocontrast.genome.splits import Splits
 from genocontrast.negatives.balance import Balance
 from genocontrast.negatives.pool import Pool, Sieve
 from genocontrast.negatives.stage import decoy_classes, drop_repeats, gate, permute_within_pairs
 from genocontrast.sequence import decode, reverse_complement
 
-SPLITS = {"chrA": "train", "chrB": "test"}
+SPLITS = Splits.of_chromosomes({"chrA": "train", "chrB": "test"}, {"chrA": 3000, "chrB": 3000})
 
 
 def windows(chrom, *starts):
@@ -33,6 +34,16 @@ def test_windows_that_repeat_a_training_window_leave_the_other_splits(tmp_path):
     assert kept.windows["start"].tolist() == [2000, 2400, 2000]
     assert promoters.removed == {"nearly repeats a training window": 1}
     assert kept.removed == {"blacklist": 1, "nearly repeats a training window": 1}
+
+
+def test_a_training_split_without_candidates_is_compared_by_its_promoters(tmp_path):
+    codes = np.random.default_rng(0).integers(0, 4, (2, 3000), dtype=np.uint8)
+    codes[1, 500:700] = codes[0, 1000:1200]
+    path = tmp_path / "genome.fa"
+    path.write_text("".join(f">{name}\n{decode(row)}\n" for name, row in zip(("chrA", "chrB"), codes, strict=True)))
+    promoters, pool = Sieve(pd.concat([windows("chrA", 1000), windows("chrB", 900)])), Pool(windows("chrB", 500, 2000))
+    kept = drop_repeats(Genome(path), promoters, pool, SPLITS)
+    assert kept.windows["start"].tolist() == [2000]
 
 
 def test_permuting_keeps_pairs_whole_and_is_seeded():

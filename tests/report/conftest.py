@@ -116,6 +116,9 @@ def make_genome():
         ],
         "counts": {"transcripts": 4021, "duplicate_tss": 22, "outside_chromosome": 1},
         "splits": {**CHROMS, "sealed": []},
+        "segments": [
+            {"chrom": chrom, "start": 0, "end": sizes[chrom], "split": split} for chrom, split in split_of.items()
+        ],
         "plausibility": {
             "gc_at_tss": 0.52,
             "gc_genome": 0.41,
@@ -123,6 +126,19 @@ def make_genome():
             "signal_genome": 0.4,
             "peaks_on_promoters": 0.31,
         },
+    }
+
+
+def make_blocks():
+    """The genome record of one chromosome in blocks."""
+    rows = [("train", 0, 300_000), ("validation", 305_000, 400_000), ("train", 405_000, 700_000)]
+    rows += [("test", 705_000, 900_000), ("train", 905_000, 1_000_000)]
+    genome = make_genome()
+    return {
+        **genome,
+        "sequences": [{**genome["sequences"][0], "chrom": "chr", "size": 1_000_000, "split": "blocks"}],
+        "splits": {**dict.fromkeys(CHROMS, ("chr",)), "sealed": []},
+        "segments": [{"chrom": "chr", "start": start, "end": end, "split": split} for split, start, end in rows],
     }
 
 
@@ -259,6 +275,7 @@ def make_config():
 
 config = pytest.fixture(make_config)
 genome = pytest.fixture(make_genome)
+blocks = pytest.fixture(make_blocks)
 balance = pytest.fixture(make_balance)
 metrics = pytest.fixture(make_metrics)
 motifs = pytest.fixture(make_motifs)
@@ -284,6 +301,7 @@ def hostile_page(tmp_path_factory):
     genome, balance, metrics, motifs = make_genome(), make_balance(), make_metrics(), make_motifs()
     genome["files"][0]["file"] = genome["sequences"][0]["chrom"] = EVIL
     genome["splits"]["train"] = [EVIL]
+    genome["segments"][0]["chrom"] = EVIL
     genome["counts"] = {EVIL: 3}
     balance["classes"][0]["class"] = balance["table"][0]["covariate"] = EVIL
     balance["counts"]["pool"] = {EVIL: 1}

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from genocontrast.artefacts import read_json
+from genocontrast.config import SplitsConfig
 from genocontrast.errors import FileFormatError
 from genocontrast.report import headline, write_report
 from genocontrast.report.maps import embedding_panels
@@ -180,6 +181,13 @@ def test_an_assembly_of_many_scaffolds_is_summed_up(genome):
     assert rows[-1][:2] == ["1,966 more", "1,966,000"]
 
 
+def test_sequences_in_blocks_are_described_below_the_table(genome, blocks):
+    table = sequence_table(blocks)
+    assert table.rows[0][-1] == "blocks"
+    assert "train: chr: 3 blocks, 0.7 Mb; validation: chr: 1 block, 0.1 Mb; test: chr: 1 block" in table.note
+    assert sequence_table(genome).note == ""
+
+
 def test_counts_are_ranked_and_groups_flattened():
     table = count_table("Rules", {"evidence": {"tss": 4, "TSS +- 500 bp": 1000}, "too_many_n": 30})
     assert table.rows == [["evidence: TSS \u00b1 500 bp", "1,000"], ["too many n", "30"], ["evidence: tss", "4"]]
@@ -224,6 +232,26 @@ def test_only_test_examples_are_on_the_map(tmp_path, write):
 def test_the_losses_shown_together_are_the_same_loss(page):
     losses = pd.read_csv(page.parent / "data/loss.tsv", sep="\t")
     assert list(losses.columns) == ["epoch", "train_classification", "validation_loss"]
+
+
+def test_the_methods_name_the_chromosomes_of_each_split(tmp_path, write, config):
+    text = methods(read_results(write(tmp_path / "demo", vectors=False)), config)[0]
+    held = "Whole chromosomes were assigned to splits (train: chr1, chr2; validation: chr3; test: chr4, chr5);"
+    assert held in text[0]
+    assert "neighbouring blocks" not in text[0]
+    assert "On the test chromosomes" in " ".join(text)
+
+
+def test_the_methods_describe_blocks_and_folds(tmp_path, write, config, blocks):
+    splits = SplitsConfig(by="block", block=90_000, gap=4_000, folds=5, fold=1)
+    settings = config.model_copy(update={"genome": config.genome.model_copy(update={"splits": splits})})
+    text = methods(read_results(write(tmp_path / "demo", genome=blocks)), settings)[0]
+    assert (
+        "Blocks of at least 90,000 bp were assigned to splits as fold 2 of 5 (train: chr: 3 blocks, 0.7 Mb; "
+        "validation: chr: 1 block, 0.1 Mb; test: chr: 1 block, 0.2 Mb), 4,000 bp being left out between neighbouring "
+        "blocks of different splits; everything that was fitted saw the training blocks only"
+    ) in text[0]
+    assert "chromosomes" not in " ".join(text)
 
 
 @pytest.mark.parametrize("strand", ["tied", "twin", "free"])

@@ -126,6 +126,16 @@ def test_a_negative_control_should_find_nothing(judged, balance, metrics):
     assert "as it should be" in verdict.title
 
 
+def test_limits_say_that_test_blocks_have_neighbours_in_training(judged, blocks):
+    def said(limits):
+        return [line for line in limits if "between training blocks" in line]
+
+    assert not said(judged()[2])
+    limits = judged(genome=blocks)[2]
+    assert len(said(limits)) == 1
+    assert any("whole blocks are held out" in line for line in limits)
+
+
 def test_limits_name_what_was_not_matched_and_who_was_left_out(judged, balance):
     limits = judged(balance=balance)[2]
     assert "repeat content" in limits[0]
