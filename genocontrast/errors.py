@@ -78,6 +78,10 @@ class ModelError(GenocontrastError):
     """A model cannot be built, loaded or trained."""
 
 
+class PlausibilityError(GenocontrastError):
+    """Each file can be read, but together they would give no or a wrong result."""
+
+
 class MissingToolError(GenocontrastError):
     """A program or optional package that a step needs is not installed."""
 

@@ -13,9 +13,9 @@ app = stage_app("genome", "Check the inputs and write promoters, evidence, open 
 
 @app.command()
 def check(config: ConfigFile) -> None:
-    """Print what the inputs hold, and exit non-zero on what would waste a night; only the genome's cache is written."""
+    """Print what the inputs hold and the decoys to expect; exit non-zero on what would waste a night."""
     from genocontrast.config import load_config
-    from genocontrast.genome.check import print_check
+    from genocontrast.negatives.outlook import check as print_check
 
     print_check(load_config(config))
 

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from genocontrast.config import SPLITS, Config
+from genocontrast.config import SPLITS
 from genocontrast.genome.splits import Splits
-from genocontrast.genome.stage import prepare
 
 _MOST_SEQUENCES = 40
 
 
-def print_check(config: Config, console: Console | None = None) -> None:
-    """Read every input of a data set and print what was found; nothing is written."""
-    (console or Console()).print(summary(prepare(config).record))
-
-
 def summary(record: Mapping[str, Any]) -> Group:
-    """Sequences, splits, files, counts and plausibility of a genome record (genome.json) for the terminal."""
-    return Group(_sequences(record), _splits(record), _files(record), _counts(record), _plausibility(record))
+    """What a genome record (genome.json) holds, for the terminal: tables with a blank line between them."""
+    parts: list[Table | Text] = [_sequences(record), _assembly(record), _splits(record), _files(record)]
+    parts += [_classes(record), _counts(record), _plausibility(record)]
+    return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
-def _table(title: str, left: list[str], right: list[str]) -> Table:
+def blank_table(title: str, left: list[str], right: list[str]) -> Table:
+    """An empty table with columns of words on the left and of numbers on the right."""
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for heading in left:
         table.add_column(heading, overflow="fold")
@@ -37,7 +35,7 @@ def _table(title: str, left: list[str], right: list[str]) -> Table:
 
 def _sequences(record: Mapping[str, Any]) -> Table:
     sealed = record["splits"]["sealed"]
-    table = _table("Sequences", ["sequence", "split"], ["bp", "GC", "N", "masked"])
+    table = blank_table("Sequences", ["sequence", "split"], ["bp", "GC", "N", "masked"])
     shown = record["sequences"][:_MOST_SEQUENCES]
     for row in shown:
         split = "sealed" if row["chrom"] in sealed else row["split"] or "-"
@@ -49,23 +47,43 @@ def _sequences(record: Mapping[str, Any]) -> Table:
     return table
 
 
+def _assembly(record: Mapping[str, Any]) -> Text:
+    known = record["assembly"]
+    if known is None:
+        return Text("Assembly: none that is known here")
+    return Text(f"Assembly: {known['agree']} sequences have the sizes of {known['name']}")
+
+
 def _splits(record: Mapping[str, Any]) -> Text:
     splits = Splits.from_records(record["segments"])
     return Text("Splits: " + "; ".join(f"{split}: {splits.describe(split)}" for split in SPLITS))
 
 
 def _files(record: Mapping[str, Any]) -> Table:
-    table = _table("Files", ["role", "file", "renamed"], ["rows", "kept"])
+    table = blank_table("Files", ["role", "file", "renamed", "removed"], ["rows", "kept"])
     for entry in record["files"]:
         renamed = [f"{old} -> {new}" for old, new in entry["renamed"].items()]
         more = f" and {len(renamed) - 2} more" if len(renamed) > 2 else ""
         rows = ["-" if entry[key] is None else f"{entry[key]:,}" for key in ("rows", "kept")]
-        table.add_row(entry["role"], entry["file"], ", ".join(renamed[:2]) + more, *rows)
+        removed = ", ".join(f"{rule.replace('_', ' ')} {count:,}" for rule, count in entry.get("removed", {}).items())
+        table.add_row(entry["role"], entry["file"], ", ".join(renamed[:2]) + more, removed, *rows)
     return table
 
 
+def _classes(record: Mapping[str, Any]) -> Table:
+    right = ["regions", "bp covered", "outside evidence", "median bp to TSS"]
+    shown = blank_table("Regions by class", ["class", "name"], right)
+    for row in record["classes"]:
+        # What makes promoters or speaks of them is evidence itself.
+        told = row["bp"] and row["class"] not in ("promoters", "evidence")
+        clear = f"{row['clear_bp'] / row['bp']:.0%}" if told else "-"
+        away = "-" if row["bp_to_tss"] is None else f"{row['bp_to_tss']:,.0f}"
+        shown.add_row(row["class"], row["name"], f"{row['regions']:,}", f"{row['bp']:,}", clear, away)
+    return shown
+
+
 def _counts(record: Mapping[str, Any]) -> Table:
-    table = _table("Counts", ["what"], ["number"])
+    table = blank_table("Counts", ["what"], ["number"])
     for what, number in record["counts"].items():
         table.add_row(what.replace("_", " "), f"{number:,}")
     return table

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from genocontrast.errors import GenocontrastWarning
+from genocontrast.genome.assemblies import claimed, identify
 from genocontrast.genome.inputs import Inputs
 from genocontrast.genome.intervals import overlaps
 from genocontrast.sequence import gc_fraction
@@ -30,24 +31,12 @@ def plausibility(promoters: pd.DataFrame, inputs: Inputs) -> dict[str, float | N
     dict
         gc_at_tss, gc_genome: fractions; signal_at_tss, signal_genome: mean per base; peaks_on_promoters: fraction
         of the peaks on those chromosomes that overlap a promoter window, None without peaks.
-
-    Warns
-    -----
-    GenocontrastWarning
-        Where the signal is no higher at promoters than elsewhere.
     """
     chromosomes = list(dict.fromkeys(promoters["chrom"]))
     tiles = _tiles({chrom: inputs.genome.sizes[chrom] for chrom in chromosomes})
     widths = (tiles["end"] - tiles["start"]).to_numpy()
     at_tss = float(inputs.signal.mean(promoters).mean())
     genome = float(np.average(inputs.signal.mean(tiles), weights=widths))
-    if at_tss <= genome:
-        warnings.warn(
-            f"signal at promoters ({at_tss:.3g} per bp) is no higher than on their chromosomes ({genome:.3g}): "
-            "are annotation and signal of the same assembly as the sequence?",
-            GenocontrastWarning,
-            stacklevel=2,
-        )
     return {
         "gc_at_tss": float(gc_fraction(inputs.genome.codes(promoters)).mean()),
         "gc_genome": _gc(inputs, chromosomes),
@@ -55,6 +44,34 @@ def plausibility(promoters: pd.DataFrame, inputs: Inputs) -> dict[str, float | N
         "signal_genome": genome,
         "peaks_on_promoters": _on_promoters(inputs.open_chromatin, promoters),
     }
+
+
+def assembly(sizes: Mapping[str, int]) -> dict[str, Any] | None:
+    """The well-known assembly that the genome seems to be, for the record: name, agree, differ; see `identify`."""
+    found = identify(sizes)
+    return None if found is None else {"name": found.name, "agree": found.agree, "differ": found.differ}
+
+
+def doubts(record: Mapping[str, Any]) -> list[str]:
+    """What in the genome stage's record says that the files do not belong together; empty where nothing does."""
+    said = []
+    found, known = record["plausibility"], record["assembly"]
+    if found["signal_at_tss"] <= found["signal_genome"]:
+        said.append(
+            f"signal at promoters ({found['signal_at_tss']:.3g} per bp) is no higher than on their chromosomes "
+            f"({found['signal_genome']:.3g}): are annotation and signal of the same assembly as the sequence?"
+        )
+    if known:
+        for chrom, (size, expected) in known["differ"].items():
+            said.append(
+                f"{chrom} has {size:,} bp, but {known['agree']} other sequences have the sizes of {known['name']}, "
+                f"where it has {expected:,}"
+            )
+        for entry in record["files"]:
+            other = claimed(entry["file"])
+            if other not in (None, known["name"]):
+                said.append(f"{entry['file']} names {other}; the sequence has the sizes of {known['name']}")
+    return said
 
 
 def _tiles(sizes: dict[str, int]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,10 @@ import pandas as pd
 
 from genocontrast.artefacts import provenance, write_json, write_parquet, write_table
 from genocontrast.config import SPLITS, Config, GenomeConfig
-from genocontrast.errors import RegionError
+from genocontrast.errors import GenocontrastWarning, RegionError
 from genocontrast.genome.inputs import Inputs
-from genocontrast.genome.intervals import overlaps
-from genocontrast.genome.plausibility import plausibility
+from genocontrast.genome.intervals import merge, nearest_distance, overlaps, subtract
+from genocontrast.genome.plausibility import assembly, doubts, plausibility
 from genocontrast.genome.promoters import collapse, inside, most_5prime, promoter_windows, unique_sites
 from genocontrast.genome.splits import Splits, assign_splits
 from genocontrast.sequence import N_CODE, gc_fraction
@@ -33,6 +34,7 @@ class Prepared:
     excluded: pd.DataFrame
     annotation: pd.DataFrame
     record: dict[str, Any]
+    inputs: Inputs
 
 
 def prepare(config: Config) -> Prepared:
@@ -56,19 +58,24 @@ def prepare(config: Config) -> Prepared:
     record = {
         "provenance": provenance("genome", portable(config.genome), inputs.paths),
         "sequences": _sequences(inputs, chosen),
+        "assembly": assembly(inputs.genome.sizes),
         "files": inputs.files,
         "counts": counts,
+        "classes": _classes(promoters, inputs),
         "splits": {split: chosen.chroms(split) for split in SPLITS}
         | {"sealed": [chrom for chrom in inputs.genome.sizes if chrom in config.genome.splits.sealed]},
         "segments": chosen.records(),
         "plausibility": plausibility(promoters, inputs),
     }
-    return Prepared(promoters, inputs.evidence, inputs.open_chromatin, inputs.excluded, inputs.annotation, record)
+    tables = (inputs.evidence, inputs.open_chromatin, inputs.excluded, inputs.annotation)
+    return Prepared(promoters, *tables, record, inputs)
 
 
 def run(config: Config, results: Path) -> None:
     """Write results/genome/: promoters, evidence, open chromatin, exclusions, annotation and genome.json."""
     prepared = prepare(config)
+    for doubt in doubts(prepared.record):
+        warnings.warn(doubt, GenocontrastWarning, stacklevel=2)
     folder, record = Path(results) / "genome", prepared.record["provenance"]
     for name in ("promoters", "evidence", "open_chromatin", "excluded", "annotation"):
         write_parquet(folder / f"{name}.parquet", getattr(prepared, name), record)
@@ -127,6 +134,32 @@ def _sites(sites: pd.DataFrame, config: GenomeConfig) -> tuple[pd.DataFrame, dic
     if config.tss_collapse:
         sites = count("collapsed_tss", collapse(sites, config.tss_collapse))
     return sites, counts
+
+
+def _classes(promoters: pd.DataFrame, inputs: Inputs) -> list[dict[str, Any]]:
+    """Regions of each class: how many, the bases they cover, those clear of all evidence, and how far from a TSS."""
+    evidence, annotation = inputs.evidence, inputs.annotation
+    named = [("promoters", "", promoters), ("open chromatin", "", inputs.open_chromatin)]
+    named += [("excluded", "", inputs.excluded)]
+    named += [("evidence", str(source), rows) for source, rows in evidence.groupby("source", sort=False)]
+    named += [("annotation", str(feature), rows) for feature, rows in annotation.groupby("feature", sort=False)]
+    rows = []
+    for kind, name, regions in named:
+        covered = merge(regions)
+        row = {"class": kind, "name": name, "regions": len(regions), "bp": _bases(covered)}
+        row |= {"clear_bp": _bases(subtract(covered, evidence)), "bp_to_tss": _to_tss(regions, inputs.sites)}
+        rows.append(row)
+    return rows
+
+
+def _bases(regions: pd.DataFrame) -> int:
+    return int((regions["end"] - regions["start"]).sum())
+
+
+def _to_tss(regions: pd.DataFrame, sites: pd.DataFrame) -> float | None:
+    """Median distance, bp, to the nearest TSS of the chromosome; None where no region's chromosome has one."""
+    distance = nearest_distance(regions, sites)
+    return float(np.median(distance[distance >= 0])) if (distance >= 0).any() else None
 
 
 def _sequences(inputs: Inputs, chosen: Splits) -> list[dict[str, Any]]:

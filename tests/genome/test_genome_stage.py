@@ -12,7 +12,8 @@ from rich.console import Console
 from genocontrast.artefacts import read_json, read_parquet
 from genocontrast.config import parse_config
 from genocontrast.errors import GenocontrastWarning, RegionError
-from genocontrast.genome.check import print_check, summary
+from genocontrast.genome.check import summary
+from genocontrast.genome.plausibility import doubts
 from genocontrast.genome.stage import prepare, run
 
 FILES = ("promoters", "evidence", "open_chromatin", "excluded", "annotation")
@@ -189,7 +190,32 @@ def test_no_promoter_left_says_what_went(tmp_path):
 def test_signal_that_avoids_promoters_is_doubted(tmp_path):
     (tmp_path / "off.bed").write_text("".join(f"chr{n}\t1500\t1600\n" for n in (1, 2, 3, 4)))
     with pytest.warns(GenocontrastWarning, match="no higher than on their chromosomes"):
-        prepare(small(tmp_path, signal=[str(tmp_path / "off.bed")]))
+        run(small(tmp_path, signal=[str(tmp_path / "off.bed")]), tmp_path / "results")
+
+
+def test_files_of_two_assemblies_are_doubted(tmp_path):
+    (tmp_path / "blacklist.hg19.bed").write_text("chr1\t850\t860\n")
+    record = prepare(small(tmp_path, exclude=[str(tmp_path / "blacklist.hg19.bed")])).record
+    assert record["assembly"] is None
+    assert doubts(record) == []
+    record["assembly"] = {"name": "hg38", "agree": 3, "differ": {"chr2": (2000, 242_193_529)}}
+    assert doubts(record) == [
+        "chr2 has 2,000 bp, but 3 other sequences have the sizes of hg38, where it has 242,193,529",
+        "blacklist.hg19.bed names hg19; the sequence has the sizes of hg38",
+    ]
+
+
+def test_regions_by_class(tmp_path):
+    rows = {(row["class"], row["name"]): row for row in prepare(small(tmp_path)).record["classes"]}
+    assert rows["promoters", ""] == {
+        "class": "promoters", "name": "", "regions": 3, "bp": 900, "clear_bp": 897, "bp_to_tss": 0.0
+    }  # fmt: skip
+    caps = rows["evidence", "caps.bed"]
+    assert (caps["regions"], caps["bp"], caps["clear_bp"], caps["bp_to_tss"]) == (2, 130, 0, 461.0)
+    assert rows["annotation", "gene"]["regions"] == 9
+    peaks = rows["open chromatin", ""]
+    # chr1:380-420 holds the TSS at 400, chr2:9-20 lies within evidence.
+    assert (peaks["bp"], peaks["clear_bp"], peaks["bp_to_tss"]) == (51, 39, 190.5)
 
 
 def test_a_failure_writes_nothing(tmp_path):
@@ -199,9 +225,9 @@ def test_a_failure_writes_nothing(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_check_prints_what_was_found(tmp_path):
+def test_the_summary_says_what_was_found(tmp_path):
     console = Console(file=io.StringIO(), width=200)
-    print_check(small(tmp_path), console)
+    console.print(summary(prepare(small(tmp_path)).record))
     text = console.file.getvalue()
     for part in (
         "chr1",
