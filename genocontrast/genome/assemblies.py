@@ -83,6 +83,28 @@ def claimed(path: PathLike) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
+def advice(found: pd.DataFrame | Mapping[str, int], sizes: Mapping[str, int]) -> str:
+    """What well-known assemblies say of a file that does not fit the genome: '' where they say nothing.
+
+    Parameters
+    ----------
+    found : DataFrame or mapping of str to int
+        The file's regions (chrom, end), or the sizes in its header.
+    sizes : mapping of str to int
+        Sizes of the genome's chromosomes, bp.
+    """
+    genome = identify(sizes)
+    if genome is None:
+        return ""
+    if isinstance(found, Mapping):
+        file = identify(found)
+        of = f", those of the file {file.name}'s" if file and file.name != genome.name else ""
+        return f" (its sizes are {genome.name}'s{of})"
+    others = [name for name in that_hold(found) if name != genome.name]
+    fit = f"; the regions would fit {' or '.join(others)}" if others else ""
+    return f" (its sizes are {genome.name}'s{fit})"
+
+
 def that_hold(regions: pd.DataFrame) -> list[str]:
     """Known assemblies that have all the chromosomes of some regions, each long enough for them."""
     ends = {str(chrom): int(end) for chrom, end in regions.groupby("chrom", observed=True)["end"].max().items()}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike
 from genocontrast.errors import FileFormatError, RegionError
-from genocontrast.genome.assemblies import identify, that_hold
+from genocontrast.genome.assemblies import advice
 from genocontrast.genome.formats import COLUMNS_READ, is_annotation, parse_annotation, parse_bed
 from genocontrast.genome.names import reconcile
 from genocontrast.genome.tables import read_columns
@@ -105,26 +105,18 @@ def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike
     bad = ~((start >= 0) & (start < end) & (end <= size))
     if not bad.any():
         return
-    position = int(np.argmax(bad))
-    chrom, first, last = regions.iloc[position][["chrom", "start", "end"]]
+    first = regions[bad].head(3)
+    places = [f"{row.chrom}:{row.start}-{row.end}" for row in first.itertuples()]
+    chrom = first["chrom"].iloc[0]
     known = f"{chrom} has {sizes[chrom]} bp" if chrom in sizes else f"there is no sequence {chrom!r}"
+    more = f"; the first are {', '.join(places)}" if len(places) > 1 else ""
     raise RegionError(
-        f"{int(bad.sum())} of {len(regions)} regions are empty or outside their chromosome; {known}",
+        f"{int(bad.sum())} of {len(regions)} regions are empty or outside their chromosome; {known}{more}",
         path=path,
-        line=None if path is None else int(regions.index[position]),
-        value=f"{chrom}:{first}-{last}",
-        remedy="clip the regions, or use a file of the same assembly as the genome" + _assemblies(regions, sizes),
+        line=None if path is None else int(first.index[0]),
+        value=places[0],
+        remedy="clip the regions, or use a file of the same assembly as the genome" + advice(regions, sizes),
     )
-
-
-def _assemblies(regions: pd.DataFrame, sizes: Mapping[str, int]) -> str:
-    """What well-known assemblies say of regions that do not fit the genome: '' where they say nothing."""
-    genome = identify(sizes)
-    if genome is None:
-        return ""
-    others = [name for name in that_hold(regions) if name != genome.name]
-    fit = f"; the regions would fit {' or '.join(others)}" if others else ""
-    return f" (its sizes are those of {genome.name}{fit})"
 
 
 def by_chromosome(regions: pd.DataFrame, values: Mapping[str, int], absent: int) -> NDArray[np.int64]:

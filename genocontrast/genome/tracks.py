@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike, existing
 from genocontrast.errors import FileFormatError, GenocontrastWarning, NamingError, RegionError
+from genocontrast.genome.assemblies import advice
 from genocontrast.genome.names import MAX_LOST, reconcile
 from genocontrast.genome.tables import reading, truncated
 
@@ -211,7 +212,7 @@ def by_sequence(table: pd.DataFrame, track: Track, genome: Genome | None) -> dic
                 f"a row ends beyond {new}, which has {genome.sizes[new]} bp",
                 path=track.path,
                 value=int(ends[groups[old]].max()),
-                remedy="use a file of the same assembly as the genome",
+                remedy="use a file of the same assembly as the genome" + advice(table, genome.sizes),
             )
     return {new: groups[old] for old, new in renaming.names.items()}
 
@@ -232,7 +233,8 @@ def same_sequences(
         name, size = next(iter(differ.items()))
         problem = f"{name} has {size} bp in this file and {genome.sizes[renaming.names[name]]} bp in the genome"
         if sum(differ.values()) > MAX_LOST * sum(sizes.values()):
-            raise RegionError(problem, path=path, remedy="use a track of the same assembly as the genome")
+            remedy = "use a track of the same assembly as the genome" + advice(sizes, genome.sizes)
+            raise RegionError(problem, path=path, remedy=remedy)
         warnings.warn(f"{path}: {problem}; it counts as without signal", GenocontrastWarning, stacklevel=5)
     return names, renaming.renamed
 

@@ -1,10 +1,13 @@
 """Well-known assemblies by their sizes and by the names of files."""
 
+from types import SimpleNamespace
+
 import pandas as pd
+import pyBigWig
 import pytest
 
 from genocontrast.errors import RegionError
-from genocontrast.genome import Genome
+from genocontrast.genome import Genome, Signal
 from genocontrast.genome.assemblies import claimed, identify, known_assemblies, that_hold
 from genocontrast.genome.regions import check_within
 
@@ -57,8 +60,22 @@ def test_names_of_files_speak_of_assemblies(name, assembly):
 def test_regions_of_another_assembly_name_those_that_would_hold_them():
     regions = pd.DataFrame({"chrom": ["chr1", "chr2"], "start": [249_000_000, 5], "end": [249_200_000, 10]})
     assert set(that_hold(regions)) == {"hg19"}
-    with pytest.raises(RegionError, match=r"sizes are those of hg38; the regions would fit hg19\)"):
+    with pytest.raises(RegionError, match=r"\(its sizes are hg38's; the regions would fit hg19\)"):
         check_within(regions, HG38)
+
+
+def test_a_track_of_another_assembly_is_named(tmp_path):
+    """Headers only: no genome of that size is needed to refuse its track."""
+    path = tmp_path / "t.bw"
+    with pyBigWig.open(str(path), "w") as track:
+        track.addHeader(list(known_assemblies()["hg19"].items()))
+        track.addEntries(["chr1"], [0], ends=[10], values=[1.0])
+    genome = SimpleNamespace(sizes=HG38)
+    with pytest.raises(RegionError, match=r"\(its sizes are hg38's, those of the file hg19's\)"):
+        Signal(path, genome)
+    (tmp_path / "f.bed").write_text("chr1\t248990000\t249100000\n")
+    with pytest.raises(RegionError, match=r"the regions would fit hg19\)"):
+        Signal(tmp_path / "f.bed", genome)
 
 
 def test_the_yeast_file_is_saccer3(data):
