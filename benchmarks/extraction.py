@@ -257,7 +257,8 @@ def main() -> None:
         figures["cold"] = cold(fasta, table, max(options.repeats // 2, 1))
         figures["warm"] = [warm(fasta, windows, threads, options.repeats) for threads in (1, 2)]
         more = make_windows(options.megabases, 2 * options.windows, rng)
-        figures["signal"] = signal(track, more, options.repeats)
+        # The loops take half a minute each and lose by far: a few repeats tell.
+        figures["signal"] = signal(track, more, max(options.repeats // 2, 1))
     what = f"{options.windows:,} windows of {WIDTH:,} bp from {options.megabases:g} Mb"
     timing.show(f"Cold: {what}, one thread, index or cache built", figures["cold"])
     for part in figures["warm"]:

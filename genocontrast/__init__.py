@@ -10,6 +10,7 @@ from genocontrast.version import __version__
 
 _HOME = {
     "Genome": "genome",
+    "Reads": "genome",
     "Signal": "genome",
     "read_regions": "genome",
     "Balance": "negatives",
