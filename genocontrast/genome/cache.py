@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable
@@ -16,9 +17,12 @@ from genocontrast.artefacts import PathLike, atomic, checksum, existing, write_j
 from genocontrast.errors import ConfigError
 from genocontrast.sequence import Codes
 
+_log = logging.getLogger(__name__)
 _MAGIC = b"genocontrast:1\n\0"
 _SETTLED = 2.0
 """Seconds after which a file's times are taken to tell every change."""
+_PROGRESS = 500_000_000
+"""Bases between two messages."""
 _ABANDONED = 3600.0
 """Seconds without a write after which a temporary file has no writer any more."""
 _FOOTER_BYTES = 8 + len(_MAGIC)
@@ -78,6 +82,8 @@ def write_cache(path: Path, pieces: Iterable[tuple[str, bytes]]) -> None:
             for chrom, packed in pieces:
                 handle.write(packed)
                 sizes[chrom] = sizes.get(chrom, 0) + len(packed)
+                if handle.tell() // _PROGRESS > (handle.tell() - len(packed)) // _PROGRESS:
+                    _log.info("%d Mb encoded", handle.tell() // 1_000_000)
             footer = json.dumps(sizes).encode()
             handle.write(footer + len(footer).to_bytes(8, "little") + _MAGIC)
     except OSError as error:

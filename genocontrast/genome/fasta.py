@@ -58,6 +58,7 @@ class Genome:
         self.cached = cache_folder() / f"{self.checksum}.codes"
         content = read_cache(self.cached)
         if content is None:
+            _log.info("reading %s", path)
             write_cache(self.cached, read_packed(path))
             content = read_cache(self.cached)
             _log.info("%s, %s", path, self.storage())

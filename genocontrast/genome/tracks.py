@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _BIGWIG_MAGIC = 0x888FFC26
-_BLOCK = 1 << 22
+_BLOCK = 1 << 21
 """bp of a bigWig held in memory at a time."""
 _GAP = 50_000
 """Windows further apart than this are read one by one: asking a bigWig costs as much as reading that many bp."""
@@ -110,11 +110,10 @@ class BigWig(Track):
             values: NDArray[np.float32] = handle.values(self._names[chrom], start, end, numpy=True)
         except RuntimeError:
             raise truncated(self.path) from None
-        missing = ~np.isfinite(values)
-        if np.isinf(values[missing]).any():
+        np.copyto(values, 0, where=np.isnan(values))
+        if not np.isfinite(values.sum(dtype=np.float64)):
             where = start + int(np.argmax(np.isinf(values)))
             raise FileFormatError("an infinite value", path=self.path, value=f"{chrom}:{where}-{where + 1}")
-        values[missing] = 0
         return values
 
     def _sums(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
