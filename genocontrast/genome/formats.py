@@ -100,12 +100,13 @@ def _refuse(
     remedy: str,
     error: type[GenocontrastError] = FileFormatError,
 ) -> None:
-    """Raise for the first bad row, with its line and value."""
+    """Raise for the first bad row, with its line and value, and say how many more there are."""
     if bad.any():
+        others = int(bad.sum()) - 1
         first = int(np.argmax(bad.to_numpy()))
         value = values.iloc[first]
         raise error(
-            problem,
+            problem + (f", as in {others:,} more of {len(bad):,} rows" if others else ""),
             path=path,
             line=int(bad.index[first]),
             value=value if isinstance(value, str) else int(value),

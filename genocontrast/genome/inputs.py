@@ -10,6 +10,7 @@ import pandas as pd
 
 from genocontrast.config import GenomeConfig
 from genocontrast.genome.fasta import Genome
+from genocontrast.genome.formats import is_annotation
 from genocontrast.genome.promoters import start_sites, surroundings
 from genocontrast.genome.regions import load_regions
 from genocontrast.genome.signal import Signal
@@ -107,7 +108,8 @@ def _empty(types: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _source(path: str, features: Sequence[str]) -> str:
-    return f"{Path(path).name}:{','.join(features)}" if features else Path(path).name
+    """The name of evidence: its file, and the features taken where it is an annotation."""
+    return f"{Path(path).name}:{','.join(features)}" if features and is_annotation(path) else Path(path).name
 
 
 def _with_summit(regions: pd.DataFrame) -> pd.DataFrame:

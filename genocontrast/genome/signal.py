@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from genocontrast.artefacts import PathLike
 from genocontrast.errors import FileFormatError, RegionError, ShapeError
 from genocontrast.genome.bedgraph import BedGraph
+from genocontrast.genome.bigwig import BigWig
 from genocontrast.genome.cuts import Alignments, Fragments
 from genocontrast.genome.regions import check_within
 from genocontrast.genome.tables import suffixes
-from genocontrast.genome.tracks import BigWig, Floats, Ints, Track, by_name, offsets, ragged
+from genocontrast.genome.tracks import Floats, Ints, Track, by_name, offsets, ragged
 
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome

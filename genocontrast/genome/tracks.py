@@ -1,9 +1,7 @@
-"""Accessibility tracks: what every kind answers and shares, and bigWig."""
+"""Accessibility tracks: what every kind answers and shares."""
 
 from __future__ import annotations
 
-import os
-import struct
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -11,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyBigWig
 from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike, existing
-from genocontrast.errors import FileFormatError, GenocontrastWarning, NamingError, RegionError
+from genocontrast.artefacts import PathLike
+from genocontrast.errors import GenocontrastWarning, NamingError, RegionError
 from genocontrast.genome.assemblies import advice
 from genocontrast.genome.names import MAX_LOST, reconcile
-from genocontrast.genome.tables import reading, truncated
+from genocontrast.genome.tables import reading
 
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome
@@ -26,11 +23,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_BIGWIG_MAGIC = 0x888FFC26
-_BLOCK = 1 << 21
-"""bp of a bigWig held in memory at a time."""
-_GAP = 50_000
-"""Windows further apart than this are read one by one: asking a bigWig costs as much as reading that many bp."""
 _HEADINGS: tuple[list[bytes], ...] = ([], [b"track"], [b"browser"])
 
 
@@ -81,92 +73,6 @@ class Track(ABC):
 
     @abstractmethod
     def _profile(self, chrom: str, starts: Ints, ends: Ints) -> Floats: ...
-
-
-class BigWig(Track):
-    """A bigWig file, opened for each question so that nothing stays open."""
-
-    def __init__(self, path: PathLike, genome: Genome | None) -> None:
-        super().__init__(path, genome)
-        _refuse_cut_bigwig(path)
-        with self._handle() as handle:
-            sizes: dict[str, int] = handle.chroms()
-        names, self.renamed = same_sequences(sizes, genome, path)
-        self._names = {new: old for old, new in names.items()}
-        self._sizes = {new: sizes[old] for old, new in names.items()}
-        self.chroms = self._names.keys()
-
-    def _handle(self) -> pyBigWig.bigWigFile:
-        try:
-            handle = pyBigWig.open(str(self.path))
-        except RuntimeError:
-            raise truncated(self.path) from None
-        if not handle.isBigWig():
-            raise FileFormatError("not a bigWig file", path=self.path)
-        return handle
-
-    def _read(self, handle: pyBigWig.bigWigFile, chrom: str, start: int, end: int) -> NDArray[np.float32]:
-        try:
-            values: NDArray[np.float32] = handle.values(self._names[chrom], start, end, numpy=True)
-        except RuntimeError:
-            raise truncated(self.path) from None
-        np.copyto(values, 0, where=np.isnan(values))
-        if not np.isfinite(values.sum(dtype=np.float64)):
-            where = start + int(np.argmax(np.isinf(values)))
-            raise FileFormatError("an infinite value", path=self.path, value=f"{chrom}:{where}-{where + 1}")
-        return values
-
-    def _sums(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
-        sums = np.zeros(len(starts))
-        with self._handle() as handle:
-            for rows in _clusters(starts, ends):
-                first, last = int(starts[rows].min()), int(ends[rows].max())
-                for begin in range(first, last, _BLOCK):
-                    end = min(begin + _BLOCK, last)
-                    values = self._read(handle, chrom, begin, end)
-                    sums[rows] += _window_sums(values, starts[rows] - begin, ends[rows] - begin)
-        return sums
-
-    def _profile(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
-        pieces: list[NDArray[np.float32]] = []
-        with self._handle() as handle:
-            for rows in _clusters(starts, ends):
-                first = int(starts[rows[0]])
-                values = self._read(handle, chrom, first, int(ends[rows[-1]]))
-                spans = zip(starts[rows] - first, ends[rows] - first, strict=True)
-                pieces.extend(values[begin:end] for begin, end in spans)
-        return np.concatenate(pieces, dtype=np.float64)
-
-
-def _clusters(starts: Ints, ends: Ints) -> list[NDArray[np.intp]]:
-    """Rows of windows, by start, that are read at one go: those near each other in one block."""
-    order = np.argsort(starts, kind="stable")
-    begins, reached = starts[order], np.maximum.accumulate(ends[order])
-    apart = (begins[1:] > reached[:-1] + _GAP) | (np.diff(begins // _BLOCK) > 0)
-    return np.split(order, np.flatnonzero(apart) + 1)
-
-
-def _window_sums(values: NDArray[np.float32], starts: Ints, ends: Ints) -> Floats:
-    """Sums over windows, each cut to the block of values, shape=(n,)."""
-    edges, places = np.unique(np.clip([starts, ends], 0, len(values)), return_inverse=True)
-    running = np.zeros(len(edges))
-    if len(edges) > 1:
-        # One sum between neighbouring edges, so that windows that overlap cost no more than those that do not.
-        np.cumsum(np.add.reduceat(values[: edges[-1]], edges[:-1], dtype=np.float64), out=running[1:])
-    first, last = running[places.reshape(2, -1)]
-    return last - first
-
-
-def _refuse_cut_bigwig(path: PathLike) -> None:
-    """A bigWig begins and ends with the same number; pyBigWig opens one that lacks its end."""
-    with open(existing(path), "rb") as handle:
-        head = handle.read(4)
-        handle.seek(-4, os.SEEK_END) if len(head) == 4 else None
-        tail = handle.read(4)
-    if head not in (struct.pack("<I", _BIGWIG_MAGIC), struct.pack(">I", _BIGWIG_MAGIC)):
-        raise FileFormatError("not a bigWig file", path=path, remedy="give a bigWig file, or fragments as .bed.gz")
-    if tail != head:
-        raise truncated(path)
 
 
 def fast_table(path: PathLike, types: Mapping[str, str]) -> pd.DataFrame | None:

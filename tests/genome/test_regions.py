@@ -146,6 +146,12 @@ def test_gtf_names_transcripts_before_genes(tmp_path):
     assert read_regions(written(tmp_path, "a.gtf", *rows))["name"].tolist() == ["g1", "t1"]
 
 
+def test_bad_rows_are_counted(tmp_path):
+    path = written(tmp_path, "r.bed", *["chrI\t1\t2\tn\t0\t+"] * 3, *["chrI\t1\t2\tn\t0\tplus"] * 4)
+    with pytest.raises(FileFormatError, match=r"line 4: the strand .* as in 3 more of 7 rows \(got 'plus'\)"):
+        read_regions(path)
+
+
 BAD = {
     "empty": ("r.bed", [], FileFormatError, "empty", None),
     "only comments": ("r.bed", ["# nothing"], FileFormatError, "no regions", None),

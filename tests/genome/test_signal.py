@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from genocontrast.errors import FileFormatError, GenocontrastWarning, NamingError, RegionError, ShapeError
 from genocontrast.genome import Genome, Signal
-from genocontrast.genome import tracks as tracks_module
+from genocontrast.genome import bigwig as bigwig_module
 
 SIZES = {"chrI": 400, "chrII": 250, "chrmt": 30}
 
@@ -61,8 +61,8 @@ def per_base(entries):
 
 @pytest.mark.parametrize(("block", "gap"), [(1 << 24, 1 << 20), (64, 1 << 20), (1 << 24, 0), (64, 0), (1, 5)])
 def test_bigwig_is_the_mean_of_its_bases(tmp_path, genome, monkeypatch, block, gap):
-    monkeypatch.setattr(tracks_module, "_BLOCK", block)
-    monkeypatch.setattr(tracks_module, "_GAP", gap)
+    monkeypatch.setattr(bigwig_module, "_BLOCK", block)
+    monkeypatch.setattr(bigwig_module, "_GAP", gap)
     regions, bases = random_regions(np.random.default_rng(0), 60), per_base(ENTRIES)
     signal = Signal(bigwig(tmp_path / "s.bw", SIZES, ENTRIES), genome)
     expected = [bases[chrom][start:end].mean() for chrom, start, end in regions.itertuples(index=False)]
@@ -109,7 +109,7 @@ def test_fragments_with_further_columns_headings_and_other_names(tmp_path, genom
 def test_plain_fragments_take_the_fast_parser(tmp_path, rest):
     path = tmp_path / "f.tsv"
     path.write_text(f"# x\nNA\t0\t10{rest}\nchrI\t5\t9{rest}\n")
-    found = tracks_module.fast_table(path, {"chrom": "category", "start": "int64", "end": "int64"})
+    found = bigwig_module.fast_table(path, {"chrom": "category", "start": "int64", "end": "int64"})
     assert found is not None
     assert found.astype(object).to_numpy().tolist() == [["NA", 0, 10], ["chrI", 5, 9]]
 
@@ -272,7 +272,7 @@ def test_headings_do_not_slow_a_bedgraph_down(tmp_path):
     path = tmp_path / "s.bdg"
     path.write_bytes(b"browser position x\r\ntrack type=bedGraph\r\n\r\n#a\r\ntrack1\t0\t5\t1.5\r\n")
     types = {"chrom": "category", "start": "int64", "end": "int64", "value": "float64"}
-    found = tracks_module.fast_table(path, types)
+    found = bigwig_module.fast_table(path, types)
     assert found is not None
     assert found.astype(object).to_numpy().tolist() == [["track1", 0, 5, 1.5]]
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from genocontrast.errors import FileFormatError, ShapeError
 from genocontrast.genome import Genome, Signal
+from genocontrast.genome import bigwig as bigwig_module
 from genocontrast.genome import signal as signal_module
-from genocontrast.genome import tracks as tracks_module
 
 SIZES = {"chrI": 120, "chrII": 75, "chrmt": 20}
 """Of `small_genome`."""
@@ -109,8 +109,8 @@ def in_blocks(block, gap):
     """Blocks smaller than the windows: what is asked piece by piece adds up."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signal_module, "_BLOCK", block)
-        patch.setattr(tracks_module, "_BLOCK", block)
-        patch.setattr(tracks_module, "_GAP", gap)
+        patch.setattr(bigwig_module, "_BLOCK", block)
+        patch.setattr(bigwig_module, "_GAP", gap)
         yield
 
 

@@ -1,0 +1,160 @@
+"""bigWig tracks, read through pyBigWig."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import pyBigWig
+from numpy.typing import NDArray
+
+from genocontrast.artefacts import PathLike, existing
+from genocontrast.errors import FileFormatError
+from genocontrast.genome.tables import truncated
+from genocontrast.genome.tracks import Floats, Ints, Track, same_sequences
+
+if TYPE_CHECKING:
+    from genocontrast.genome.fasta import Genome
+
+_MAGIC = {struct.pack(f"{order}I", 0x888FFC26): order for order in "<>"}
+_TREE_MAGIC = 0x78CA8C91
+_BLOCK = 1 << 21
+"""bp of a bigWig held in memory at a time."""
+_GAP = 50_000
+"""Windows further apart than this are read one by one: asking a bigWig costs as much as reading that many bp."""
+
+
+class BigWig(Track):
+    """A bigWig file, opened for each question so that nothing stays open."""
+
+    def __init__(self, path: PathLike, genome: Genome | None) -> None:
+        super().__init__(path, genome)
+        _refuse_damaged(path)
+        with self._handle() as handle:
+            sizes: dict[str, int] = handle.chroms()
+        names, self.renamed = same_sequences(sizes, genome, path)
+        self._names = {new: old for old, new in names.items()}
+        self._sizes = {new: sizes[old] for old, new in names.items()}
+        self.chroms = self._names.keys()
+
+    def _handle(self) -> pyBigWig.bigWigFile:
+        try:
+            handle = pyBigWig.open(str(self.path))
+        except RuntimeError:
+            raise truncated(self.path) from None
+        if not handle.isBigWig():
+            raise FileFormatError("not a bigWig file", path=self.path)
+        return handle
+
+    def _read(self, handle: pyBigWig.bigWigFile, chrom: str, start: int, end: int) -> NDArray[np.float32]:
+        try:
+            values: NDArray[np.float32] = handle.values(self._names[chrom], start, end, numpy=True)
+        except RuntimeError:
+            raise truncated(self.path) from None
+        np.copyto(values, 0, where=np.isnan(values))
+        if not np.isfinite(values.sum(dtype=np.float64)):
+            where = start + int(np.argmax(np.isinf(values)))
+            raise FileFormatError("an infinite value", path=self.path, value=f"{chrom}:{where}-{where + 1}")
+        return values
+
+    def _sums(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
+        sums = np.zeros(len(starts))
+        with self._handle() as handle:
+            for rows in _clusters(starts, ends):
+                first, last = int(starts[rows].min()), int(ends[rows].max())
+                for begin in range(first, last, _BLOCK):
+                    end = min(begin + _BLOCK, last)
+                    values = self._read(handle, chrom, begin, end)
+                    sums[rows] += _window_sums(values, starts[rows] - begin, ends[rows] - begin)
+        return sums
+
+    def _profile(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
+        pieces: list[NDArray[np.float32]] = []
+        with self._handle() as handle:
+            for rows in _clusters(starts, ends):
+                first = int(starts[rows[0]])
+                values = self._read(handle, chrom, first, int(ends[rows[-1]]))
+                spans = zip(starts[rows] - first, ends[rows] - first, strict=True)
+                pieces.extend(values[begin:end] for begin, end in spans)
+        return np.concatenate(pieces, dtype=np.float64)
+
+
+def _clusters(starts: Ints, ends: Ints) -> list[NDArray[np.intp]]:
+    """Rows of windows, by start, that are read at one go: those near each other in one block."""
+    order = np.argsort(starts, kind="stable")
+    begins, reached = starts[order], np.maximum.accumulate(ends[order])
+    apart = (begins[1:] > reached[:-1] + _GAP) | (np.diff(begins // _BLOCK) > 0)
+    return np.split(order, np.flatnonzero(apart) + 1)
+
+
+def _window_sums(values: NDArray[np.float32], starts: Ints, ends: Ints) -> Floats:
+    """Sums over windows, each cut to the block of values, shape=(n,)."""
+    edges, places = np.unique(np.clip([starts, ends], 0, len(values)), return_inverse=True)
+    running = np.zeros(len(edges))
+    if len(edges) > 1:
+        # One sum between neighbouring edges, so that windows that overlap cost no more than those that do not.
+        np.cumsum(np.add.reduceat(values[: edges[-1]], edges[:-1], dtype=np.float64), out=running[1:])
+    first, last = running[places.reshape(2, -1)]
+    return last - first
+
+
+def _refuse_damaged(path: PathLike) -> None:
+    """Check what pyBigWig trusts: a file cut short or with a damaged list of chromosomes could end the process."""
+    with open(existing(path), "rb") as handle:
+        order = _MAGIC.get(handle.read(4))
+        if order is None:
+            raise FileFormatError("not a bigWig file", path=path, remedy="give a bigWig file, or fragments as .bed.gz")
+        try:
+            sound = _is_sound(handle, order)
+        except (struct.error, OSError, OverflowError, ValueError):
+            sound = False
+    if not sound:
+        raise truncated(path)
+
+
+def _is_sound(handle: BinaryIO, order: str) -> bool:
+    """Whether header, zoom levels and tree of chromosomes point inside the file, which ends as it began."""
+    size = handle.seek(-4, os.SEEK_END) + 4
+    if _MAGIC.get(handle.read(4)) != order:
+        return False
+    _, _, zooms, *offsets = _unpack(handle, 0, f"{order}IHHQQQ")
+    if max(offsets) >= size or 64 + 24 * zooms > size:
+        return False
+    levels = (_unpack(handle, 64 + 24 * level, f"{order}IIQQ") for level in range(zooms))
+    if any(max(data, index) >= size for _, _, data, index in levels):
+        return False
+    magic, fan_out, key, value, chromosomes, _ = _unpack(handle, offsets[0], f"{order}IIIIQQ")
+    if magic != _TREE_MAGIC or value != 8 or not 0 < key < 256 or chromosomes * (key + value) > size:
+        return False
+    found = _chromosome_ids(handle, order, offsets[0] + 32, fan_out, key, 2 * chromosomes + 1)
+    return sorted(found) == list(range(chromosomes))
+
+
+def _unpack(handle: BinaryIO, at: int, fields: str) -> tuple[Any, ...]:
+    handle.seek(at)
+    return struct.unpack(fields, handle.read(struct.calcsize(fields)))
+
+
+def _chromosome_ids(handle: BinaryIO, order: str, root: int, fan_out: int, key: int, most: int) -> Iterator[int]:
+    """Numbers of the chromosomes in the tree's leaves; a ValueError for a name or a tree that cannot be right."""
+    waiting = [root]
+    for _ in range(most):
+        if not waiting:
+            return
+        at = waiting.pop()
+        is_leaf, _, count = _unpack(handle, at, f"{order}BBH")
+        if count > fan_out or is_leaf > 1:
+            raise ValueError("no node of a tree")
+        for row in range(count):
+            fields = f"{order}{key}sII" if is_leaf else f"{order}{key}sQ"
+            name, target, *_ = _unpack(handle, at + 4 + row * (key + 8), fields)
+            if is_leaf:
+                name.decode("ascii")
+                yield target
+            else:
+                waiting.append(target)
+    if waiting:
+        raise ValueError("the tree does not end")
