@@ -356,12 +356,17 @@ def load_config(path: str | Path) -> Config:
     import yaml
 
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"the configuration cannot be read: {error.strerror}", path=path) from None
+    except UnicodeDecodeError:
+        raise ConfigError("the configuration is not UTF-8 text", path=path, remedy="save it as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ConfigError("not YAML", path=path, line=mark.line + 1 if mark else None) from None
+    except ValueError as error:
+        # YAML reads 2024-13-45 as a date.
+        raise ConfigError(f"not YAML: {error}", path=path, remedy="put text in quotes") from None
     if not isinstance(values, dict):
         raise ConfigError("the configuration must be a mapping of keys to values", path=path)
     return parse_config(values, path)

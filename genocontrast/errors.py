@@ -33,6 +33,8 @@ class GenocontrastError(Exception):
         value: object = None,
         remedy: str | None = None,
     ) -> None:
+        # numpy's numbers as plain ones: a user reads 1.5, not np.float64(1.5)
+        value = value.item() if hasattr(value, "item") else value
         self.problem, self.path, self.line, self.value, self.remedy = problem, path, line, value, remedy
         where = "" if path is None else f"{path}" + ("" if line is None else f", line {line}") + ": "
         got = "" if value is None else f" (got {value!r})"

@@ -119,3 +119,12 @@ def test_shipped_configurations_are_valid(path):
 )
 def test_blocks_and_folds_may_be_asked_for(splits):
     assert cfg.parse_config(with_value("genome.splits", splits)).genome.splits.model_dump().items() >= splits.items()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"name: caf\xe9\n", "not UTF-8"), (b"name: x\nseed: 2024-13-45\n", "put text in quotes")]
+)
+def test_what_yaml_cannot_read_is_a_named_error(tmp_path, content, message):
+    (tmp_path / "c.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        cfg.load_config(tmp_path / "c.yaml")

@@ -18,7 +18,6 @@ _SYNONYMS = {
     "grch38": "hg38",
     "grch37": "hg19",
     "hs37d5": "hg19",
-    "b37": "hg19",
     "ncbi36": "hg18",
     "chm13": "hs1",
     "t2t": "hs1",
@@ -58,8 +57,14 @@ def known_assemblies() -> dict[str, dict[str, int]]:
     return {str(name): dict(zip(rows["chrom"], rows["size"], strict=True)) for name, rows in table.groupby("assembly")}
 
 
+@cache
+def _all_names() -> tuple[str, ...]:
+    """Every name of a chromosome that some assembly has."""
+    return tuple({chrom: None for known in known_assemblies().values() for chrom in known})
+
+
 def identify(sizes: Mapping[str, int]) -> Assembly | None:
-    """The known assembly whose sizes most chromosomes have, under any spelling of their names; None where none has.
+    """The known assembly whose sizes most chromosomes have, under any spelling of their names; None without a majority.
 
     Parameters
     ----------
@@ -67,12 +72,15 @@ def identify(sizes: Mapping[str, int]) -> Assembly | None:
         Sizes of some or all chromosomes, bp.
     """
     found = []
+    # Of a draft's many contigs only those count that some assembly has by name.
+    sizes = {chrom: sizes[chrom] for chrom in translate(sizes, _all_names())}
     for name, known in known_assemblies().items():
         shared = {old: known[new] for old, new in translate(sizes, known).items()}
         differ = {chrom: (sizes[chrom], size) for chrom, size in shared.items() if sizes[chrom] != size}
         found.append(Assembly(name, len(shared) - len(differ), differ))
     best = max(found, key=lambda assembly: (assembly.agree, -len(assembly.differ)))
-    return best if best.agree else None
+    # One size may coincide, that of a mitochondrion often does.
+    return best if best.agree > len(best.differ) else None
 
 
 def claimed(path: PathLike) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +12,8 @@ import pysam
 from numpy.typing import NDArray
 
 from genocontrast.errors import FileFormatError
+from genocontrast.genome.alignments import alignment_file, quiet
 from genocontrast.genome.read_batches import MAX_PHRED, TRANSLATION, ReadBatch, Tally, phred
-from genocontrast.genome.tables import truncated
 
 BAM_RULES = ("secondary", "supplementary", "qc_fail", "low_mapq")
 _BLOCK = 1 << 22
@@ -26,29 +25,15 @@ _MISSING = 255
 
 def read_bam(path: Path, tally: Tally, min_mapq: int, *, needs_quality: bool) -> Iterator[ReadBatch]:
     """The primary reads of a BAM file, in blocks; alignments of other kinds are counted."""
-    try:
-        with _quiet():
-            handle = pysam.AlignmentFile(str(path), "rb", check_sq=False)
-        with handle:
-            primary = _primary(handle, tally.removed, min_mapq)
-            while True:
-                with _quiet():
-                    block = _bam_block(primary)
-                if not block:
-                    return
-                yield _bam_batch(path, block, needs_quality)
-    except (OSError, ValueError, NotImplementedError):
-        raise truncated(path) from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The messages of htslib on standard error would say the same as our errors, less well."""
-    verbosity = pysam.set_verbosity(0)
-    try:
-        yield
-    finally:
-        pysam.set_verbosity(verbosity)
+    with alignment_file(path) as handle:
+        primary = _primary(handle, tally.removed, min_mapq)
+        while True:
+            # Not around the yield: what the caller does meanwhile may well be told.
+            with quiet():
+                block = _bam_block(primary)
+            if not block:
+                return
+            yield _bam_batch(path, block, needs_quality)
 
 
 def _primary(

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike
-from genocontrast.errors import FileFormatError
+from genocontrast.errors import FileFormatError, GenocontrastWarning
 from genocontrast.genome.formats import parse_bed
 from genocontrast.genome.tables import read_columns
-from genocontrast.genome.tracks import Floats, Ints, Track, by_name, by_sequence, fast_table, offsets, ragged
+from genocontrast.genome.tracks import (
+    Floats,
+    Ints,
+    Track,
+    by_name,
+    by_sequence,
+    fast_table,
+    offsets,
+    ragged,
+    refuse_beyond,
+)
 
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome
+
+
+_OVERHANG = 1_000
+"""bp by which a last interval may pass the end of its chromosome: pile-ups of extended reads do."""
 
 
 class BedGraph(Track):
@@ -24,11 +41,13 @@ class BedGraph(Track):
         super().__init__(path, genome)
         table = _read_bedgraph(path)
         chroms = by_sequence(table, self, genome)
+        if genome is not None:
+            table = _clipped(table, chroms, self, genome)
         columns = {chrom: table.iloc[rows].sort_values("start", kind="stable") for chrom, rows in chroms.items()}
         self._intervals = {
             chrom: tuple(part[name].to_numpy() for name in ("start", "end", "value")) for chrom, part in columns.items()
         }
-        self.chroms = self._intervals.keys()
+        self.chroms = self._intervals
 
     def _sums(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
         return self._area(chrom, ends) - self._area(chrom, starts)
@@ -52,6 +71,22 @@ class BedGraph(Track):
         runs = np.zeros(len(lengths))
         runs[1::2] = values[rows]
         return np.repeat(runs, lengths)
+
+
+def _clipped(table: pd.DataFrame, groups: Mapping[str, NDArray[np.intp]], track: Track, genome: Genome) -> pd.DataFrame:
+    """The rows cut at their chromosome's end, with a warning; those wholly past it are refused."""
+    inside = (table["end"] - table["start"]).to_numpy() - 1
+    over = refuse_beyond(table, groups, track, genome, np.minimum(_OVERHANG, inside))
+    rows = np.flatnonzero(over)
+    if not len(rows):
+        return table
+    chrom, start, end, value = table.iloc[rows[0]][["chrom", "start", "end", "value"]]
+    message = (
+        f"{track.path}: {len(rows)} of {len(table)} rows end past their chromosome and were cut there, "
+        f"the first {chrom}:{start}-{end} (value {value})"
+    )
+    warnings.warn(message, GenocontrastWarning, stacklevel=5)
+    return table.assign(end=table["end"].to_numpy() - over)
 
 
 def _read_bedgraph(path: PathLike) -> pd.DataFrame:

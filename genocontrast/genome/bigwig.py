@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 import pyBigWig
@@ -30,15 +32,28 @@ _GAP = 50_000
 class BigWig(Track):
     """A bigWig file, opened for each question so that nothing stays open."""
 
+    _file: pyBigWig.bigWigFile
+
     def __init__(self, path: PathLike, genome: Genome | None) -> None:
         super().__init__(path, genome)
         _refuse_damaged(path)
         with self._handle() as handle:
-            sizes: dict[str, int] = handle.chroms()
+            sizes = self._chroms(handle)
         names, self.renamed = same_sequences(sizes, genome, path)
         self._names = {new: old for old, new in names.items()}
         self._sizes = {new: sizes[old] for old, new in names.items()}
-        self.chroms = self._names.keys()
+        self.chroms = self._names
+        if _is_empty(path):
+            remedy = "leave it out of the configuration, or make it anew"
+            raise FileFormatError("no values in this file", path=path, remedy=remedy)
+
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
+        """The track with its file open, which is closed after the question."""
+        # The handle is on a copy, so that the track itself can be pickled, forked and asked by several threads.
+        track = copy.copy(self)
+        with self._handle() as track._file:
+            yield track
 
     def _handle(self) -> pyBigWig.bigWigFile:
         try:
@@ -49,9 +64,15 @@ class BigWig(Track):
             raise FileFormatError("not a bigWig file", path=self.path)
         return handle
 
-    def _read(self, handle: pyBigWig.bigWigFile, chrom: str, start: int, end: int) -> NDArray[np.float32]:
+    def _chroms(self, handle: pyBigWig.bigWigFile) -> dict[str, int]:
         try:
-            values: NDArray[np.float32] = handle.values(self._names[chrom], start, end, numpy=True)
+            return dict(handle.chroms())
+        except RuntimeError:
+            raise truncated(self.path) from None
+
+    def _read(self, chrom: str, start: int, end: int) -> NDArray[np.float32]:
+        try:
+            values: NDArray[np.float32] = self._file.values(self._names[chrom], start, end, numpy=True)
         except RuntimeError:
             raise truncated(self.path) from None
         np.copyto(values, 0, where=np.isnan(values))
@@ -62,23 +83,21 @@ class BigWig(Track):
 
     def _sums(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
         sums = np.zeros(len(starts))
-        with self._handle() as handle:
-            for rows in _clusters(starts, ends):
-                first, last = int(starts[rows].min()), int(ends[rows].max())
-                for begin in range(first, last, _BLOCK):
-                    end = min(begin + _BLOCK, last)
-                    values = self._read(handle, chrom, begin, end)
-                    sums[rows] += _window_sums(values, starts[rows] - begin, ends[rows] - begin)
+        for rows in _clusters(starts, ends):
+            first, last = int(starts[rows].min()), int(ends[rows].max())
+            for begin in range(first, last, _BLOCK):
+                end = min(begin + _BLOCK, last)
+                values = self._read(chrom, begin, end)
+                sums[rows] += _window_sums(values, starts[rows] - begin, ends[rows] - begin)
         return sums
 
     def _profile(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
         pieces: list[NDArray[np.float32]] = []
-        with self._handle() as handle:
-            for rows in _clusters(starts, ends):
-                first = int(starts[rows[0]])
-                values = self._read(handle, chrom, first, int(ends[rows[-1]]))
-                spans = zip(starts[rows] - first, ends[rows] - first, strict=True)
-                pieces.extend(values[begin:end] for begin, end in spans)
+        for rows in _clusters(starts, ends):
+            first = int(starts[rows[0]])
+            values = self._read(chrom, first, int(ends[rows[-1]]))
+            spans = zip(starts[rows] - first, ends[rows] - first, strict=True)
+            pieces.extend(values[begin:end] for begin, end in spans)
         return np.concatenate(pieces, dtype=np.float64)
 
 
@@ -131,6 +150,14 @@ def _is_sound(handle: BinaryIO, order: str) -> bool:
         return False
     found = _chromosome_ids(handle, order, offsets[0] + 32, fan_out, key, 2 * chromosomes + 1)
     return sorted(found) == list(range(chromosomes))
+
+
+def _is_empty(path: PathLike) -> bool:
+    """Whether the index lists no block of entries; pyBigWig's own summary ends the process where values are NaN."""
+    with open(path, "rb") as handle:
+        order = _MAGIC[handle.read(4)]
+        index = _unpack(handle, 24, f"{order}Q")[0]
+        return index == 0 or _unpack(handle, index, f"{order}IIQ")[2] == 0
 
 
 def _unpack(handle: BinaryIO, at: int, fields: str) -> tuple[Any, ...]:

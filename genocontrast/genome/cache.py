@@ -31,9 +31,14 @@ _FOOTER_BYTES = 8 + len(_MAGIC)
 def cache_folder() -> Path:
     """GENOCONTRAST_CACHE, or genocontrast/ in XDG_CACHE_HOME, or ~/.cache/genocontrast."""
     chosen = os.environ.get("GENOCONTRAST_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genocontrast"
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genocontrast"
+    except RuntimeError:
+        # A user without a home folder, as containers have them.
+        problem = "there is no home folder to keep encoded genomes in"
+        raise ConfigError(problem, remedy="set GENOCONTRAST_CACHE to a folder that can be written to") from None
 
 
 def content_checksum(path: PathLike) -> str:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import logging
+import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pysam
+from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike, existing
+from genocontrast.artefacts import PathLike
 from genocontrast.errors import FileFormatError
+from genocontrast.genome.alignments import alignment_file, quiet
+from genocontrast.genome.names import reconcile, translate
 from genocontrast.genome.regions import load_regions
-from genocontrast.genome.tables import is_gzip, reading, truncated
-from genocontrast.genome.tracks import Floats, Ints, Track, by_sequence, fast_table, offsets, ragged, same_sequences
+from genocontrast.genome.tables import reading
+from genocontrast.genome.tracks import (
+    Floats,
+    Ints,
+    Track,
+    by_sequence,
+    fast_table,
+    offsets,
+    ragged,
+    refuse_beyond,
+    same_sizes,
+)
 
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome
@@ -27,9 +41,10 @@ _PROGRESS = 5_000_000
 _FLAGS = {"secondary": 0x100, "supplementary": 0x800, "duplicate": 0x400, "qc_fail": 0x200}
 _ANY_FLAG = sum(_FLAGS.values())
 _REVERSE = 0x10
-_CRAM_MAGIC = b"CRAM"
-_CRAM_FIELDS = "required_fields=0x3e"
-"""FLAG, RNAME, POS, MAPQ and CIGAR: without the bases no reference is needed, nor looked for in the network."""
+_OVERHANG = 10
+"""bp by which a shift for Tn5 may push a fragment past the end of its chromosome."""
+_HEADINGS = (b"#", b"track", b"browser")
+_DECIMAL, _NUMBER = re.compile(rb"[-+]?\d*\.\d+(e[-+]?\d+)?", re.I), re.compile(rb"[-+]?\d*\.?\d+(e[-+]?\d+)?", re.I)
 
 
 class Cuts(Track):
@@ -69,28 +84,48 @@ class Fragments(Cuts):
     def __init__(self, path: PathLike, genome: Genome | None, smoothing: int) -> None:
         super().__init__(path, genome)
         self.smoothing = smoothing
-        _refuse_read_pairs(path)
+        _refuse_no_fragments(path)
         fragments = fast_table(path, {"chrom": "category", "start": "int64", "end": "int64"})
         if fragments is None:
             fragments = load_regions(path).regions
         starts, ends = fragments["start"].to_numpy(), fragments["end"].to_numpy()
         groups = by_sequence(fragments, self, genome)
+        if genome is not None:
+            groups = self._within(fragments, groups, genome)
         self._cuts = {chrom: np.sort(np.concatenate([starts[rows], ends[rows] - 1])) for chrom, rows in groups.items()}
-        self.chroms = self._cuts.keys()
+        self.chroms = self._cuts
+
+    def _within(
+        self, fragments: pd.DataFrame, groups: dict[str, NDArray[np.intp]], genome: Genome
+    ) -> dict[str, NDArray[np.intp]]:
+        """The rows but for the few that the shift has pushed over the end, which are counted."""
+        over = refuse_beyond(fragments, groups, self, genome, _OVERHANG)
+        outside = int((over > 0).sum())
+        if outside:
+            self.removed["outside"] = outside
+            self.kept = len(fragments) - sum(self.removed.values())
+        return {chrom: rows[over[rows] == 0] for chrom, rows in groups.items()}
 
 
-def _refuse_read_pairs(path: PathLike) -> None:
-    """The BEDPE of bedtools has two reads per row: its first interval is no fragment."""
+def _refuse_no_fragments(path: PathLike) -> None:
+    """Judge by the first rows: read pairs, single reads and bedGraph all look like fragments in their first columns."""
     with reading(path) as handle:
-        for line, raw in enumerate(handle.read(1 << 14).splitlines(), start=1):
-            fields = raw.split(b"\t")
-            if len(fields) >= 6 and fields[3] == fields[0] and fields[4].isdigit():
-                raise FileFormatError(
-                    "the rows hold two reads each, not a fragment",
-                    path=path,
-                    line=line,
-                    remedy="write one fragment per row: chrom, start of the first read, end of the second",
-                )
+        head = handle.read(1 << 14)
+    lines = head.splitlines()[: None if len(head) < 1 << 14 else -1]
+    rows = [
+        (n, line.split(b"\t")) for n, line in enumerate(lines, 1) if line.strip() and not line.startswith(_HEADINGS)
+    ]
+    for line, fields in rows:
+        if len(fields) >= 6 and fields[3] == fields[0] and fields[4].isdigit() and fields[5].isdigit():
+            remedy = "write one fragment per row: chrom, start of the first read, end of the second"
+            raise FileFormatError("the rows hold two reads each, not a fragment", path=path, line=line, remedy=remedy)
+    if rows and all(len(fields) >= 6 and fields[5].strip() in (b"+", b"-") for _, fields in rows):
+        remedy = "write one fragment per row: chrom, start of the first read, end of the second; or give the BAM itself"
+        raise FileFormatError("the rows hold single reads, not fragments", path=path, line=rows[0][0], remedy=remedy)
+    fourth = [fields[3].strip() if len(fields) > 3 else b"" for _, fields in rows]
+    if any(map(_DECIMAL.fullmatch, fourth)) and all(map(_NUMBER.fullmatch, fourth)):
+        problem = "the fourth column holds values, as in a bedGraph: these are no fragments"
+        raise FileFormatError(problem, path=path, line=rows[0][0], remedy="name it .bedgraph")
 
 
 class Alignments(Cuts):
@@ -101,11 +136,17 @@ class Alignments(Cuts):
     ) -> None:
         super().__init__(path, genome)
         self.smoothing = smoothing
-        with _alignment_file(path) as handle:
+        with alignment_file(path) as handle:
             sizes = dict(zip(handle.references, handle.lengths, strict=True))
             # Before the reads, which take minutes: a file of another assembly is refused at once.
-            names, self.renamed = same_sequences(sizes, genome, path)
-            found, removed = _read_cuts(handle, path, shift, min_mapq)
+            known = self._known(sizes, genome)
+            names = same_sizes(sizes, known, genome, path)
+            with quiet():
+                found, removed = _read_cuts(handle, path, shift, min_mapq)
+        if genome is not None:
+            # A second genome in the header, such as a spike-in, is no fault as long as few reads lie on it.
+            counts = {name: len(found.get(name, ())) for name in sizes if name in known or name in found}
+            reconcile(counts, genome.sizes, path, unit="reads")
         self.rows = rows = sum(map(len, found.values())) + sum(removed.values())
         self._sizes = {new: sizes[old] for old, new in names.items()}
         self._cuts = {new: np.zeros(0, dtype=np.int64) for new in names.values()}
@@ -118,8 +159,17 @@ class Alignments(Cuts):
             self._cuts[names[old]] = np.sort(cuts[within])
         self.removed = {rule: count for rule, count in removed.items() if count}
         self.kept = sum(map(len, self._cuts.values()))
-        self.chroms = self._cuts.keys()
+        self.chroms = self._cuts
         _refuse_empty(self.kept, rows, self.removed, path)
+
+    def _known(self, sizes: dict[str, int], genome: Genome | None) -> dict[str, str]:
+        """Names of the header that the genome has, in its naming; where it has none of them, a NamingError."""
+        if genome is None:
+            return {name: name for name in sizes}
+        known = translate(sizes, genome.sizes)
+        renaming = reconcile({name: sizes[name] for name in known or sizes}, genome.sizes, self.path, unit="bp")
+        self.renamed = renaming.renamed
+        return renaming.names
 
 
 def _refuse_empty(kept: int, rows: int, removed: Mapping[str, int], path: PathLike) -> None:
@@ -133,32 +183,6 @@ def _refuse_empty(kept: int, rows: int, removed: Mapping[str, int], path: PathLi
     )
 
 
-@contextmanager
-def _alignment_file(path: PathLike) -> Iterator[pysam.AlignmentFile]:
-    """Open a BAM or CRAM file, htslib's own messages off; a FileFormatError where it is none, cut or damaged."""
-    with open(existing(path), "rb") as raw:
-        is_cram = raw.read(4) == _CRAM_MAGIC
-    if not is_cram and not is_gzip(path):
-        raise _not_alignments(path)
-    before = pysam.set_verbosity(0)
-    try:
-        options = [_CRAM_FIELDS] if is_cram else None
-        with pysam.AlignmentFile(str(path), check_sq=False, format_options=options) as handle:
-            if not (handle.is_bam or handle.is_cram):
-                raise _not_alignments(path)
-            yield handle
-    except ValueError:
-        raise truncated(path) if is_cram else _not_alignments(path) from None
-    except OSError:
-        raise truncated(path) from None
-    finally:
-        pysam.set_verbosity(before)
-
-
-def _not_alignments(path: PathLike) -> FileFormatError:
-    return FileFormatError("not a BAM or CRAM file", path=path, remedy="samtools view -b turns SAM text into BAM")
-
-
 def _read_cuts(
     handle: pysam.AlignmentFile, path: PathLike, shift: tuple[int, int], min_mapq: int
 ) -> tuple[dict[str, Ints], Counter[str]]:
@@ -167,7 +191,7 @@ def _read_cuts(
     removed: Counter[str] = Counter()
     for number, read in enumerate(handle.fetch(until_eof=True), start=1):
         end = read.reference_end
-        if end is None:  # unmapped by its flag, or no alignment is stored
+        if end is None or read.reference_id < 0:  # unmapped by its flag, or no alignment or place is stored
             removed["unmapped"] += 1
         elif (rule := _removed_by(read, min_mapq)) is not None:
             removed[rule] += 1

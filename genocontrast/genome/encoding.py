@@ -20,6 +20,7 @@ _LOWER_CASE = np.array([chr(byte).islower() for byte in range(128)] + [False] * 
 _PACKED = np.where(_LOWER_CASE & (ENCODING != 255), ENCODING | MASKED, ENCODING).astype(np.uint8).tobytes()
 _NOT_DNA = b"\xff"
 _TWO_BIT = (struct.pack("<I", 0x1A412743), struct.pack(">I", 0x1A412743))
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLOCK = 1 << 22
 _LONGEST_HEADER = 1 << 20
 
@@ -134,6 +135,9 @@ def _name(header: bytes) -> str:
 def _refuse_other_format(path: PathLike) -> None:
     with reading(path) as handle:
         start = handle.read(1 << 16).lstrip(b"\n")
+    if start.startswith(_BYTE_ORDER_MARK):
+        problem, remedy = "the file begins with a byte-order mark", "save it without one: sed '1s/^\\xef\\xbb\\xbf//'"
+        raise FileFormatError(problem, path=path, line=1, remedy=remedy)
     if not start.startswith(b">"):
         raise FileFormatError(
             "not FASTA: the first line does not begin with '>'" if start else "the file is empty",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike
+from genocontrast.artefacts import PathLike, checksum
 from genocontrast.errors import FileFormatError, NamingError, RegionError, ShapeError
 from genocontrast.genome.cache import cache_folder, content_checksum, read_cache, write_cache
 from genocontrast.genome.encoding import CODE_BITS, MASKED, is_two_bit, read_packed
-from genocontrast.genome.regions import by_chromosome, check_within, resize
+from genocontrast.genome.regions import by_chromosome, check_columns, check_within, resize
 from genocontrast.genome.tables import is_bgzip, is_gzip
 from genocontrast.sequence import Codes, decode, one_hot, reverse_complement
 
@@ -59,7 +59,7 @@ class Genome:
         content = read_cache(self.cached)
         if content is None:
             _log.info("reading %s", path)
-            write_cache(self.cached, read_packed(path))
+            write_cache(self.cached, _unchanged(self.path, self.checksum))
             content = read_cache(self.cached)
             _log.info("%s, %s", path, self.storage())
         if content is None:
@@ -67,6 +67,10 @@ class Genome:
         self.sizes, self._packed = content
         ends = np.cumsum(list(self.sizes.values()))
         self._offsets = {chrom: int(end) - size for (chrom, size), end in zip(self.sizes.items(), ends, strict=True)}
+
+    def __reduce__(self) -> tuple[type[Genome], tuple[Path]]:
+        """Another process maps the cache itself: no base is sent to it."""
+        return type(self), (self.path,)
 
     def __repr__(self) -> str:
         return f"Genome({self.path.name!r}: {len(self.sizes)} sequences, {sum(self.sizes.values()):,} bp)"
@@ -131,12 +135,14 @@ class Genome:
         dtype : type
             Type of the result; int8 needs a quarter of float32's memory.
         threads : int
-            Threads that share the work.
+            Threads that share the work, 1 or more.
 
         Returns
         -------
         numpy.ndarray of `dtype`, shape=(n, 4, width)
         """
+        if threads < 1:
+            raise ShapeError("threads must be 1 or more", value=threads)
         starts, reverse, length = self._rows(regions, width)
         hot: NDArray = np.empty((len(starts), 4, length), dtype=dtype)
         self._fill(hot, starts, reverse, lambda rows, codes: one_hot(codes, dtype, out=hot[rows]), threads)
@@ -177,6 +183,7 @@ class Genome:
 
     def _rows(self, regions: pd.DataFrame, width: int | None) -> tuple[NDArray[np.int64], NDArray[np.bool_], int]:
         """Where each window begins, whether it lies on "-", and the length of all."""
+        check_columns(regions)
         if width is not None:
             regions = resize(regions, width)
         lengths = (regions["end"] - regions["start"]).unique()
@@ -220,3 +227,11 @@ class Genome:
             return
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(part, chunks))
+
+
+def _unchanged(path: Path, sha256: str) -> Iterator[tuple[str, bytes]]:
+    """The records of a file, and an error behind the last one where the file is not what was hashed any more."""
+    yield from read_packed(path)
+    if checksum(path) != sha256:
+        problem = "the file was changed while it was read"
+        raise FileFormatError(problem, path=path, remedy="try again once it is written")

@@ -18,6 +18,7 @@ _BLOCK = 1 << 22
 """Bytes that are parsed at a time."""
 _LONGEST_RECORD = 1 << 28
 _PHRED_OFFSET = 33
+_RETURN = b"\r"
 
 
 def read_fastq(path: Path, tally: Tally) -> Iterator[ReadBatch]:
@@ -28,7 +29,7 @@ def read_fastq(path: Path, tally: Tally) -> Iterator[ReadBatch]:
             more = handle.read(max(_BLOCK, len(rest)))
             text = rest + more
             lines = text.split(b"\n")
-            if not more and lines[-1]:
+            if not more and (lines[-1] or _ends_in_an_empty_read(lines)):
                 lines.append(b"")
             complete = _complete(lines)
             if complete:
@@ -44,6 +45,14 @@ def read_fastq(path: Path, tally: Tally) -> Iterator[ReadBatch]:
             if len(rest) > _LONGEST_RECORD:
                 problem = f"no read ends within {_LONGEST_RECORD >> 20} MiB"
                 raise FileFormatError(problem, path=path, line=line, remedy=_FOUR_LINES)
+
+
+def _ends_in_an_empty_read(lines: list[bytes]) -> bool:
+    """Whether only the line end of the last read's empty qualities is missing."""
+    if len(lines) % 4:
+        return False
+    header, sequence, plus, quality = lines[-4:]
+    return header[:1] == b"@" and plus[:1] == b"+" and not sequence and not quality
 
 
 def _complete(lines: list[bytes]) -> int:
@@ -101,8 +110,11 @@ _Flaw = tuple[int, str, str | None, str]
 def _flaw(record: Sequence[bytes]) -> _Flaw | None:
     """Row within the record, problem, value and remedy; None for a sound record."""
     for row, line in enumerate(record):
-        if b"\r" in line:
+        if line.endswith(b"\r"):
             return row, "the line ends as on Windows (CRLF)", None, "convert it with dos2unix"
+        if b"\r" in line:
+            problem = f"a carriage return inside the line, column {line.index(_RETURN) + 1}"
+            return row, problem, None, "end lines as on Linux: mac2unix does, or tr '\\r' '\\n'"
     return _header_flaw(record[0]) or _sequence_flaw(record) or _quality_flaw(record)
 
 
@@ -127,6 +139,8 @@ def _sequence_flaw(record: Sequence[bytes]) -> _Flaw | None:
     column = _first_foreign(sequence)
     if column is not None:
         problem, remedy = f"not a DNA letter, column {column + 1}", "give DNA in IUPAC letters; N is an unknown base"
+        if sequence[column : column + 1] == b".":
+            remedy = "write N for an unknown base: sed '2~4s/[.]/N/g'"
         return 1, problem, _shown(sequence[column : column + 1]), remedy
     if plus[:1] == b"+":
         return None

@@ -10,32 +10,34 @@ import pandas as pd
 
 from genocontrast.artefacts import PathLike
 from genocontrast.errors import FileFormatError, GenocontrastError, RegionError
-from genocontrast.genome.tables import suffixes
+from genocontrast.genome.tables import suffix
 
 COLUMNS_READ = 12
 _NARROW_PEAK = 10
 _PEAK_VALUES = {6: "signal_value", 7: "p_value", 8: "q_value"}
+_PEAK_COLUMNS = "nine columns are read as broadPeak, ten as narrowPeak; cut -f1-6 leaves BED"
+_TRANSCRIPTS = {"transcript", "mRNA", "gene"}
 _POSITION = r"\d{1,18}"
-_ANNOTATION = {".gff", ".gff3", ".gtf"}
+_COLUMNS = "write . where there is none; where the columns are not those of BED, cut -f1-3 leaves the regions"
 
 
 def _gff(attribute: str) -> str:
     return rf"(?:^|;)\s*{attribute}=([^;]+)"
 
 
+def _gtf(attribute: str) -> str:
+    return rf'(?:^|;)\s*{attribute}\s+"?([^";]+)'
+
+
 _NAMES = {
     "gff": (_gff("Name"), _gff("ID")),
-    "gtf": (r'transcript_id "([^"]+)"', r'gene_id "([^"]+)"'),
+    "gtf": (_gtf("transcript_id"), _gtf("gene_id"), r'^\s*([^\s;"=]+)\s*$'),
 }
 _GENES = {
     "gff": (_gff("gene_id"), _gff("Parent"), _gff("ID")),
-    "gtf": (r'gene_id "([^"]+)"',),
+    # AUGUSTUS and BRAKER write the bare name of a transcript, g1.t1 of the gene g1.
+    "gtf": (_gtf("gene_id"), r'^\s*([^\s;"=]+?)(?:\.t\d+)?\s*$'),
 }
-
-
-def is_annotation(path: PathLike) -> bool:
-    """Whether a file is GFF3 or GTF, by its extension."""
-    return bool(_ANNOTATION & set(suffixes(path)))
 
 
 def parse_bed(table: pd.DataFrame, path: PathLike) -> pd.DataFrame:
@@ -53,12 +55,12 @@ def parse_bed(table: pd.DataFrame, path: PathLike) -> pd.DataFrame:
         }
     )
     _check_widths(regions, path, first=0)
-    narrow = ".narrowpeak" in suffixes(path) or table.shape[1] == _NARROW_PEAK
-    broad = ".broadpeak" in suffixes(path)
+    narrow = suffix(path) == ".narrowpeak" or table.shape[1] == _NARROW_PEAK
+    broad = suffix(path) == ".broadpeak"
     if narrow or broad:
         _need_columns(table, _NARROW_PEAK - (not narrow), path)
         for column, name in _PEAK_VALUES.items():
-            regions[name] = _numbers(text[column], name, path)
+            regions[name] = _numbers(text[column], name, path, _PEAK_COLUMNS)
     if narrow:
         regions["summit"] = _summits(regions, _integers(text[9], "summit", path), path)
     elif not broad and (text[6].str.fullmatch(_POSITION) & text[7].str.fullmatch(_POSITION)).all():
@@ -75,7 +77,8 @@ def parse_annotation(table: pd.DataFrame, path: PathLike, features: Sequence[str
     text = table.reindex(columns=range(9), fill_value="")
     if features:
         text = _take_features(text, features, path)
-    kind = "gtf" if ".gtf" in suffixes(path) else "gff"
+    # Whatever the extension says: GTF is often called .gff.
+    kind = "gff" if text[8].str.match(r"\s*[^\s;\"=]+=").mean() > 0.5 else "gtf"
     regions = pd.DataFrame(
         {
             "chrom": text[0].map(unquote),
@@ -115,6 +118,7 @@ def _refuse(
 
 
 def _need_columns(table: pd.DataFrame, least: int, path: PathLike) -> None:
+    _refuse(table[0].str.strip() == "", table[0], "the row names no chromosome", path, "name it in the first column")
     last = table[least - 1] if least <= table.shape[1] else pd.Series("", index=table.index)
     text = table.agg(" ".join, axis=1).str.strip() if (last == "").any() else last
     remedy = f"give each row {least} or more columns, separated by tabs, or leave the row out"
@@ -128,21 +132,22 @@ def _integers(column: pd.Series, what: str, path: PathLike) -> pd.Series:
 
 
 def _scores(column: pd.Series, path: PathLike) -> pd.Series:
-    return _numbers(column, "score", path)
+    scores = _numbers(column, "score", path, _COLUMNS)
+    _refuse(scores.isin([np.inf, -np.inf]), column, "the score is infinite", path, _COLUMNS)
+    return scores
 
 
-def _numbers(column: pd.Series, what: str, path: PathLike) -> pd.Series:
+def _numbers(column: pd.Series, what: str, path: PathLike, remedy: str) -> pd.Series:
     absent = column.str.lower().isin([".", "", "nan", "na"])
     numbers = pd.to_numeric(column.mask(absent), errors="coerce").astype("float64")
-    bad = numbers.isin([np.inf, -np.inf]) | (numbers.isna() & ~absent)
-    _refuse(bad, column, f"the {what.replace('_', ' ')} is not a number", path, "write . where there is none")
+    _refuse(numbers.isna() & ~absent, column, f"the {what.replace('_', ' ')} is not a number", path, remedy)
     return numbers
 
 
 def _strands(column: pd.Series, path: PathLike) -> pd.Series:
     strands = column.replace({"": ".", "?": "."})
     bad = ~strands.isin(["+", "-", "."])
-    _refuse(bad, column, "the strand is none of + - .", path, "write . where there is none")
+    _refuse(bad, column, "the strand is none of + - .", path, _COLUMNS)
     return strands
 
 
@@ -170,9 +175,10 @@ def _take_features(text: pd.DataFrame, features: Sequence[str], path: PathLike) 
     chosen = text[2].isin(features)
     if not chosen.any():
         has = ", ".join(f"{feature} ({count})" for feature, count in text[2].value_counts().head(12).items())
-        raise FileFormatError(
-            f"no feature of type {' or '.join(features)}", path=path, remedy=f"choose from those it has: {has}"
-        )
+        remedy = f"choose from those it has: {has}"
+        if {"exon", "CDS"} & set(text[2]) and not _TRANSCRIPTS & set(text[2]):
+            remedy += "; none is a transcript, which gffread and AGAT can make of its exons"
+        raise FileFormatError(f"no feature of type {' or '.join(features)}", path=path, remedy=remedy)
     return text[chosen]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import pandas as pd
 
 from genocontrast.config import GenomeConfig
+from genocontrast.errors import GenocontrastWarning
 from genocontrast.genome.fasta import Genome
-from genocontrast.genome.formats import is_annotation
+from genocontrast.genome.names import MAX_LOST
 from genocontrast.genome.promoters import start_sites, surroundings
 from genocontrast.genome.regions import load_regions
 from genocontrast.genome.signal import Signal
+from genocontrast.genome.tables import is_annotation
 
 _PLACES = {"chrom": "object", "start": "int64", "end": "int64"}
 _BED3 = list(_PLACES)
@@ -53,7 +56,7 @@ class Inputs:
         sequences = len(self.genome.sizes)
         self._record("fasta", config.fasta, rows=sequences, kept=sequences, renamed={})
         promoters = self._read("promoters", config.promoters, config.promoter_features)
-        self.sites = start_sites(promoters, config.promoters, config.tss_position)
+        self.sites = start_sites(self._with_strand(promoters, config.promoters), config.promoters, config.tss_position)
         self.signal = open_signal(config, self.genome)
         for path, entry in zip(config.signal, self.signal.files, strict=True):
             self._record("signal", path, **{key: value for key, value in entry.items() if key != "file"})
@@ -71,6 +74,20 @@ class Inputs:
         found = load_regions(path, self.genome, features)
         self._record(role, path, rows=found.rows, kept=len(found.regions), renamed=found.renamed)
         return found.regions
+
+    def _with_strand(self, regions: pd.DataFrame, path: str) -> pd.DataFrame:
+        """Leave a few regions without strand out, as assemblers of transcripts write them; many are refused later."""
+        unknown = ~regions["strand"].isin(["+", "-"])
+        if not 0 < unknown.sum() <= MAX_LOST * len(regions):
+            return regions
+        lost = int(unknown.sum())
+        self.files[-1] |= {"kept": len(regions) - lost, "removed": {"no_strand": lost}}
+        warnings.warn(
+            f"{path}: {lost} of {len(regions)} regions have no strand and are left out",
+            GenocontrastWarning,
+            stacklevel=3,
+        )
+        return regions[~unknown]
 
     def _open_chromatin(self, config: GenomeConfig) -> pd.DataFrame:
         parts = [_with_summit(self._read("open_chromatin", path))[list(_PEAKS)] for path in config.open_chromatin]

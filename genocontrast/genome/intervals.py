@@ -32,16 +32,30 @@ def _workspace() -> Iterator[Path]:
             pybedtools.set_tempdir(before)
 
 
-def _sorted(regions: pd.DataFrame, folder: Path, name: str) -> pybedtools.BedTool:
-    """The regions as a sorted BED file whose name column is the row's position."""
-    table = regions[_BED3].assign(row=np.arange(len(regions))).sort_values(_BED3, kind="stable")
+def _names(*tables: pd.DataFrame) -> pd.Index:
+    """The chromosomes of all tables, sorted."""
+    return pd.Index(sorted({str(chrom) for table in tables for chrom in table["chrom"].unique()}), dtype=object)
+
+
+def _sorted(regions: pd.DataFrame, names: pd.Index, folder: Path, name: str) -> pybedtools.BedTool:
+    """The regions as a sorted BED file whose name column is the row's position.
+
+    Chromosomes are written as c0, c1, ...: rows of a sequence called `chrom`, `track...`, `browser...` or `visibility`
+    are headings to bedtools, which leaves them out.
+    """
+    number = names.get_indexer(pd.Index(regions["chrom"].astype(str)))
+    table = regions[_BED3].assign(chrom=number, row=np.arange(len(regions)))
+    table = table.sort_values(_BED3, kind="stable")
+    # Padded, since bedtools compares names as text.
+    table["chrom"] = "c" + table["chrom"].astype(str).str.zfill(len(str(len(names))))
     path = folder / f"{name}.bed"
     table.to_csv(path, sep="\t", header=False, index=False)
     return pybedtools.BedTool(str(path))
 
 
-def _frame(result: pybedtools.BedTool) -> pd.DataFrame:
+def _frame(result: pybedtools.BedTool, names: pd.Index) -> pd.DataFrame:
     found = pd.read_csv(result.fn, sep="\t", header=None, names=_BED3, usecols=[0, 1, 2], dtype=str, na_filter=False)
+    found["chrom"] = names.to_numpy()[found["chrom"].str[1:].astype("int64")]
     return found.astype({"start": "int64", "end": "int64"})
 
 
@@ -77,19 +91,22 @@ def merge(regions: pd.DataFrame) -> pd.DataFrame:
     """The bases that any region covers, as disjoint regions (chrom, start, end), sorted; touching ones join."""
     if regions.empty:
         return regions[_BED3].reset_index(drop=True)
+    names = _names(regions)
     with _workspace() as folder:
-        return _frame(_sorted(regions, folder, "regions").merge())
+        return _frame(_sorted(regions, names, folder, "regions").merge(), names)
 
 
 def subtract(regions: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """What of the regions no other covers (chrom, start, end), sorted; a region may fall into several pieces."""
     if regions.empty or others.empty:
         return regions[_BED3].sort_values(_BED3, kind="stable", ignore_index=True)
+    names = _names(regions, others)
     with _workspace() as folder:
-        left = _sorted(regions, folder, "regions").subtract(_sorted(others, folder, "others"), nonamecheck=True)
+        removed = _sorted(others, names, folder, "others")
+        left = _sorted(regions, names, folder, "regions").subtract(removed, nonamecheck=True)
         if not Path(left.fn).stat().st_size:
             return regions.iloc[:0][_BED3].reset_index(drop=True)
-        return _frame(left)
+        return _frame(left, names)
 
 
 def nearest_distance(regions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.int64]:
@@ -103,9 +120,10 @@ def nearest_distance(regions: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.
     distance = np.full(len(regions), -1, dtype=np.int64)
     if regions.empty or others.empty:
         return distance
+    names = _names(regions, others)
     with _workspace() as folder:
-        found = _sorted(regions, folder, "regions").closest(
-            _sorted(others, folder, "others"), d=True, t="first", nonamecheck=True
+        found = _sorted(regions, names, folder, "regions").closest(
+            _sorted(others, names, folder, "others"), d=True, t="first", nonamecheck=True
         )
         rows = pd.read_csv(found.fn, sep="\t", header=None, usecols=[3, 8])
     distance[rows[3].to_numpy()] = rows[8].to_numpy()

@@ -13,7 +13,8 @@ from genocontrast.errors import GenocontrastWarning, NamingError
 
 MAX_LOST = 0.1
 """A file of which a larger share lies on no sequence of the genome is refused."""
-_MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION"}
+_MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION", "MITOCHONDRION_GENOME"}
+_PLASTID = {"C", "PT", "PLTD", "PLASTID", "CHLOROPLAST"}
 _ROMAN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
 _VALUES = {"I": 1, "V": 5, "X": 10}
 
@@ -40,9 +41,9 @@ class Renaming:
 
 
 def _stem(name: str) -> str:
-    """Upper-case name without its `chr` and leading zeros; one spelling for the mitochondrion."""
+    """Upper-case name without its `chr` and leading zeros; one spelling for the mitochondrion, one for the plastid."""
     stem = re.sub(r"^chr(omosome)?_?(?=.)", "", name, flags=re.IGNORECASE).upper().lstrip("0")
-    return "MT" if stem in _MITOCHONDRION else stem
+    return "MT" if stem in _MITOCHONDRION else "PT" if stem in _PLASTID else stem
 
 
 def _number(stem: str) -> str:
@@ -96,7 +97,9 @@ def _match(counts: Mapping[str, int], known: list[str], path: PathLike) -> dict[
             raise NamingError(
                 f"{name!r} may be {' or '.join(found)} of the genome", path=path, remedy="use the genome's own names"
             )
-    return {name: found[0] for name, found in candidates.items() if found}
+    mapping = {name: found[0] for name, found in candidates.items() if found}
+    # hg19 has chrM and chrMT: beside the genome's own name, another spelling of it is another sequence.
+    return {name: new for name, new in mapping.items() if name == new or new not in counts or _stem(name) != "MT"}
 
 
 def _refuse_merging(mapping: Mapping[str, str], path: PathLike) -> None:

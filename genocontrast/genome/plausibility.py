@@ -67,11 +67,20 @@ def doubts(record: Mapping[str, Any]) -> list[str]:
                 f"{chrom} has {size:,} bp, but {known['agree']} other sequences have the sizes of {known['name']}, "
                 f"where it has {expected:,}"
             )
-        for entry in record["files"]:
-            other = claimed(entry["file"])
-            if other not in (None, known["name"]):
-                said.append(f"{entry['file']} names {other}; the sequence has the sizes of {known['name']}")
     return said
+
+
+def remarks(record: Mapping[str, Any]) -> list[str]:
+    """What in the record may be wrong, or have its reasons: files whose names speak of another assembly."""
+    known = record["assembly"]
+    if not known:
+        return []
+    others = {entry["file"]: claimed(entry["file"]) for entry in record["files"]}
+    return [
+        f"{file} names {other}; the sequence has the sizes of {known['name']}"
+        for file, other in others.items()
+        if other not in (None, known["name"])
+    ]
 
 
 def _tiles(sizes: dict[str, int]) -> pd.DataFrame:

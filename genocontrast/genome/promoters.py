@@ -71,10 +71,11 @@ def most_5prime(sites: pd.DataFrame) -> pd.DataFrame:
 def unique_sites(sites: pd.DataFrame) -> pd.DataFrame:
     """One row per start site (chromosome, position, strand), the first in the file's order, sorted by position.
 
-    A column `transcripts` counts the rows of each.
+    `score` becomes the highest score of its rows, and a column `transcripts` counts them.
     """
     place = ["chrom", "tss", "strand"]
-    counted = sites.assign(transcripts=sites.groupby(place)["tss"].transform("size"))
+    rows = sites.groupby(place)
+    counted = sites.assign(score=rows["score"].transform("max"), transcripts=rows["tss"].transform("size"))
     return counted.drop_duplicates(place).sort_values(place, kind="stable", ignore_index=True)
 
 

@@ -28,7 +28,7 @@ from genocontrast.genome.read_batches import (
     taken,
 )
 from genocontrast.genome.read_summary import summarise
-from genocontrast.genome.tables import reading, suffixes
+from genocontrast.genome.tables import reading, suffix
 from genocontrast.sequence import N_CODE
 
 __all__ = ["ReadBatch", "Reads"]
@@ -107,7 +107,7 @@ class Reads:
         _check_range("max_length", max_length, max(min_length, 1), np.inf)
         _check_range("min_quality", min_quality, 0, MAX_PHRED)
         _check_range("max_n_fraction", max_n_fraction, 0, 1)
-        _check_range("seed", seed, 0, np.inf)
+        _check_seed(seed)
         _check_range("min_mapq", min_mapq, 0, 255)
         _check_sample(sample)
         self.path, self.kind = Path(path), _kind(path)
@@ -223,6 +223,11 @@ def _check_range(name: str, value: float | None, least: float, most: float) -> N
         raise ConfigError(f"{name} must be {limits}", value=value)
 
 
+def _check_seed(seed: int) -> None:
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError("the seed must be a whole number, at least 0", value=seed)
+
+
 def _check_sample(sample: float | None) -> None:
     whole = isinstance(sample, int | np.integer) and not isinstance(sample, bool) and sample >= 1
     if not (sample is None or whole or (isinstance(sample, float) and 0 < sample < 1)):
@@ -242,7 +247,7 @@ def _kind(path: PathLike) -> str:
         problem = "CRAM is not read" if start == b"CRAM" else "SAM text is not read"
         raise FileFormatError(problem, path=path, remedy="convert it: samtools view -b -o reads.bam")
     held = {b"@": "FASTQ", b"B": "BAM" if start == b"BAM\1" else None}.get(start[:1])
-    named = _KINDS.get("".join(suffixes(path)[-1:]))
+    named = _KINDS.get(suffix(path))
     if named == "BAM" and held is None:
         raise FileFormatError("not a BAM file", path=path, remedy=SUPPORTED)
     if named == "FASTQ" and held is None:

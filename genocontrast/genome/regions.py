@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike
-from genocontrast.errors import FileFormatError, RegionError
+from genocontrast.errors import FileFormatError, GenocontrastWarning, RegionError
 from genocontrast.genome.assemblies import advice
-from genocontrast.genome.formats import COLUMNS_READ, is_annotation, parse_annotation, parse_bed
+from genocontrast.genome.formats import COLUMNS_READ, parse_annotation, parse_bed
 from genocontrast.genome.names import reconcile
-from genocontrast.genome.tables import read_columns
+from genocontrast.genome.tables import circular_sequences, is_annotation, read_columns
 
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome
@@ -70,19 +71,42 @@ def read_regions(path: PathLike, genome: Genome | None = None, features: Sequenc
 
 def load_regions(path: PathLike, genome: Genome | None = None, features: Sequence[str] | None = None) -> RegionFile:
     """Like `read_regions`, with the counts and the renaming."""
-    table = read_columns(path, most=COLUMNS_READ)
+    annotation = is_annotation(path)
+    # Of a large annotation only the rows asked for are held in memory; none of them left, all are read to say so.
+    keep = {2: list(features)} if annotation and features else None
+    table = read_columns(path, COLUMNS_READ, keep)
+    if keep and table.empty:
+        table = read_columns(path, COLUMNS_READ)
     if table.empty:
         raise FileFormatError("no regions in this file", path=path, remedy="leave it out of the configuration")
-    regions = parse_annotation(table, path, features) if is_annotation(path) else parse_bed(table, path)
+    regions = parse_annotation(table, path, features) if annotation else parse_bed(table, path)
     rows = len(regions)
     renamed: dict[str, str] = {}
     if genome is not None:
         counts = regions["chrom"].value_counts(sort=False)
         renaming = reconcile({str(name): int(count) for name, count in counts.items()}, genome.sizes, path)
         regions = regions.assign(chrom=regions["chrom"].map(renaming.names)).dropna(subset="chrom")
+        if annotation:
+            regions = _without_origin(regions, genome.sizes, renaming.names, path)
         check_within(regions, genome.sizes, path)
         renamed = renaming.renamed
     return RegionFile(regions.reset_index(drop=True), rows, renamed)
+
+
+def _without_origin(
+    regions: pd.DataFrame, sizes: Mapping[str, int], names: Mapping[str, str], path: PathLike
+) -> pd.DataFrame:
+    """Leave out the features that cross the origin of a circular sequence: GFF3 lets them end beyond it."""
+    size = by_chromosome(regions, sizes, absent=-1)
+    crossing = ((regions["start"] < size) & (regions["end"] > size)).to_numpy()
+    if not crossing.any():
+        return regions
+    circular = {names[name] for name in circular_sequences(path) if name in names}
+    crossing &= regions["chrom"].isin(circular).to_numpy()
+    if crossing.any():
+        message = f"{path}: {int(crossing.sum())} features across the origin of a circular sequence are left out"
+        warnings.warn(message, GenocontrastWarning, stacklevel=4)
+    return regions[~crossing]
 
 
 def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike | None = None) -> None:
@@ -100,6 +124,7 @@ def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike
     RegionError
         Naming how many are not, and the first of them.
     """
+    check_columns(regions)
     size = by_chromosome(regions, sizes, absent=-1)
     start, end = regions["start"].to_numpy(), regions["end"].to_numpy()
     bad = ~((start >= 0) & (start < end) & (end <= size))
@@ -117,6 +142,29 @@ def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike
         value=places[0],
         remedy="clip the regions, or use a file of the same assembly as the genome" + advice(regions, sizes),
     )
+
+
+def check_columns(regions: pd.DataFrame) -> None:
+    """Check that a table has chrom, start and end, whole numbers, and strands that are + - or ., where it has any.
+
+    Raises
+    ------
+    RegionError
+        Naming the column, and the first value that is none.
+    """
+    remedy = "give a table with chrom, start and end, 0-based and half-open, as gct.read_regions does"
+    for column in ("chrom", "start", "end"):
+        if column not in regions:
+            raise RegionError(f"the regions have no column {column!r}", value=list(regions.columns)[:8], remedy=remedy)
+    for column in ("start", "end"):
+        if not pd.api.types.is_integer_dtype(regions[column]) and len(regions):
+            value = regions[column].iloc[0]
+            raise RegionError(f"the column {column!r} does not hold whole numbers", value=value, remedy=remedy)
+    if "strand" in regions:
+        odd = ~regions["strand"].isin(["+", "-", "."])
+        if odd.any():
+            problem = f"the strand of {int(odd.sum())} of {len(regions)} regions is none of + - ."
+            raise RegionError(problem, value=regions["strand"][odd].iloc[0], remedy="write . where it is not known")
 
 
 def by_chromosome(regions: pd.DataFrame, values: Mapping[str, int], absent: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,8 @@ from genocontrast.errors import FileFormatError, RegionError, ShapeError
 from genocontrast.genome.bedgraph import BedGraph
 from genocontrast.genome.bigwig import BigWig
 from genocontrast.genome.cuts import Alignments, Fragments
-from genocontrast.genome.regions import check_within
-from genocontrast.genome.tables import suffixes
+from genocontrast.genome.regions import check_columns, check_within
+from genocontrast.genome.tables import suffix
 from genocontrast.genome.tracks import Floats, Ints, Track, by_name, offsets, ragged
 
 if TYPE_CHECKING:
@@ -65,9 +66,21 @@ class Signal:
     Raises
     ------
     FileFormatError, NamingError, RegionError
-        For a file that is missing, truncated, of an unknown kind or of another assembly.
+        For a file that is missing, truncated, empty, of an unknown kind or of another assembly. Intervals of a bedGraph
+        may end up to 1,000 bp past their chromosome, and are cut there; fragments up to 10 bp, and are removed.
     ShapeError
         For a negative `min_mapq` or a `smoothing` below 1.
+
+    Warns
+    -----
+    GenocontrastWarning
+        Where a bedGraph was cut at the end of a chromosome, or at most a tenth of a file (rows; reads of alignments; bp
+        of a bigWig) lies on sequences that the genome lacks.
+
+    Notes
+    -----
+    `max`, `summit` and `open_fraction` hold the profile of a few Mb at a time, but that of a longer region whole: asked
+    for a whole chromosome of 250 Mb they need several GB.
     """
 
     def __init__(
@@ -114,10 +127,11 @@ class Signal:
         numpy.ndarray of float64, shape=(n,)
         """
         total = np.zeros(len(regions))
-        for chrom, rows, starts, ends in self._by_chrom(regions):
-            for track in self._tracks:
-                total[rows] += track.sums(chrom, starts, ends)
-            total[rows] /= (ends - starts) * len(self._tracks)
+        with self._opened() as tracks:
+            for chrom, rows, starts, ends in self._by_chrom(regions):
+                for track in tracks:
+                    total[rows] += track.sums(chrom, starts, ends)
+                total[rows] /= (ends - starts) * len(tracks)
         return total
 
     def max(self, regions: pd.DataFrame) -> NDArray[np.float64]:
@@ -134,8 +148,9 @@ class Signal:
             Of cuts: how many lie within half of `smoothing` of the base.
         """
         highest = np.zeros(len(regions))
-        for block in self._blocks(regions):
-            highest[block.rows], _ = _peaks(block)
+        with self._opened() as tracks:
+            for block in self._blocks(regions, tracks):
+                highest[block.rows], _ = _peaks(block)
         return highest
 
     def summit(self, regions: pd.DataFrame) -> NDArray[np.int64]:
@@ -152,8 +167,9 @@ class Signal:
             0-based position: the middle of the first run of bases that share the highest value.
         """
         position = np.zeros(len(regions), dtype=np.int64)
-        for block in self._blocks(regions):
-            position[block.rows] = block.starts + _peaks(block)[1] - block.first
+        with self._opened() as tracks:
+            for block in self._blocks(regions, tracks):
+                position[block.rows] = block.starts + _peaks(block)[1] - block.first
         return position
 
     def open_fraction(self, regions: pd.DataFrame, threshold: float) -> NDArray[np.float64]:
@@ -179,10 +195,16 @@ class Signal:
         if not threshold > 0:
             raise ShapeError("the threshold of open bases must be above 0", value=threshold)
         fraction = np.zeros(len(regions))
-        for block in self._blocks(regions):
-            reached = np.concatenate([[0], np.cumsum(block.profile >= threshold)])
-            fraction[block.rows] = (reached[block.last] - reached[block.first]) / (block.last - block.first)
+        with self._opened() as tracks:
+            for block in self._blocks(regions, tracks):
+                reached = np.concatenate([[0], np.cumsum(block.profile >= threshold)])
+                fraction[block.rows] = (reached[block.last] - reached[block.first]) / (block.last - block.first)
         return fraction
+
+    @contextmanager
+    def _opened(self) -> Iterator[list[Track]]:
+        with ExitStack() as stack:
+            yield [stack.enter_context(track.opened()) for track in self._tracks]
 
     def _by_chrom(self, regions: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.intp], Ints, Ints]]:
         """Chromosome, rows, starts and ends of the regions of each chromosome."""
@@ -191,23 +213,13 @@ class Signal:
         for chrom, rows in by_name(regions).items():
             yield chrom, rows, starts[rows], ends[rows]
 
-    def _blocks(self, regions: pd.DataFrame) -> Iterator[_Block]:
-        """The regions in blocks of about `_BLOCK` bp (a longer region alone), so that memory stays bounded."""
+    def _blocks(self, regions: pd.DataFrame, tracks: Sequence[Track]) -> Iterator[_Block]:
+        """The regions in blocks of about `_BLOCK` bp, so that memory stays bounded; a longer region is held whole."""
         for chrom, rows, starts, ends in self._by_chrom(regions):
             order = np.argsort(starts, kind="stable")
             cumulated = np.cumsum((ends - starts)[order])
             for its in np.split(order, np.flatnonzero(np.diff((cumulated - 1) // _BLOCK)) + 1):
-                yield self._block(chrom, rows[its], starts[its], ends[its])
-
-    def _block(self, chrom: str, rows: NDArray[np.intp], starts: Ints, ends: Ints) -> _Block:
-        reached = np.maximum.accumulate(ends)
-        opens = np.concatenate([[True], starts[1:] > reached[:-1]])
-        span_starts, span_ends = starts[opens], reached[np.append(opens[1:], True)]
-        profile = np.zeros(int((span_ends - span_starts).sum()))
-        for track in self._tracks:
-            profile += track.profile(chrom, span_starts, span_ends)
-        first = starts + (offsets(span_ends - span_starts) - span_starts)[np.cumsum(opens) - 1]
-        return _Block(rows, starts, first, first + ends - starts, profile / len(self._tracks))
+                yield _profiled(tracks, chrom, rows[its], starts[its], ends[its])
 
 
 @dataclass(frozen=True)
@@ -219,6 +231,17 @@ class _Block:
     first: Ints
     last: Ints
     profile: Floats
+
+
+def _profiled(tracks: Sequence[Track], chrom: str, rows: NDArray[np.intp], starts: Ints, ends: Ints) -> _Block:
+    reached = np.maximum.accumulate(ends)
+    opens = np.concatenate([[True], starts[1:] > reached[:-1]])
+    span_starts, span_ends = starts[opens], reached[np.append(opens[1:], True)]
+    profile = np.zeros(int((span_ends - span_starts).sum()))
+    for track in tracks:
+        profile += track.profile(chrom, span_starts, span_ends)
+    first = starts + (offsets(span_ends - span_starts) - span_starts)[np.cumsum(opens) - 1]
+    return _Block(rows, starts, first, first + ends - starts, profile / len(tracks))
 
 
 def _peaks(block: _Block) -> tuple[Floats, Ints]:
@@ -237,6 +260,12 @@ def _peaks(block: _Block) -> tuple[Floats, Ints]:
 
 def _check(regions: pd.DataFrame, sizes: dict[str, int] | None) -> None:
     """Regions lie within the genome; without one, each track knows whether they lie within its chromosomes."""
+    check_columns(regions)
+    missing = regions[["chrom", "start", "end"]].isna().any(axis=1).to_numpy()
+    if missing.any():
+        chrom, start, end = regions.iloc[int(np.argmax(missing))][["chrom", "start", "end"]]
+        problem = f"{missing.sum()} of {len(missing)} regions have no chromosome, start or end"
+        raise RegionError(problem, value=f"{chrom}:{start}-{end}", remedy="leave them out")
     if sizes is not None:
         return check_within(regions, sizes)
     bad = ~((regions["start"] >= 0) & (regions["start"] < regions["end"])).to_numpy()
@@ -247,7 +276,7 @@ def _check(regions: pd.DataFrame, sizes: dict[str, int] | None) -> None:
 
 
 def _open(path: PathLike, genome: Genome | None, shift: tuple[int, int], min_mapq: int, smoothing: int) -> Track:
-    kind = next(iter(suffixes(path)[-1:]), "")
+    kind = suffix(path)
     if kind in _BIGWIG:
         return BigWig(path, genome)
     if kind in _BEDGRAPH:

@@ -16,7 +16,8 @@ from genocontrast.config import SPLITS, Config, GenomeConfig
 from genocontrast.errors import GenocontrastWarning, RegionError
 from genocontrast.genome.inputs import Inputs
 from genocontrast.genome.intervals import merge, nearest_distance, overlaps, subtract
-from genocontrast.genome.plausibility import assembly, doubts, plausibility
+from genocontrast.genome.names import MAX_LOST
+from genocontrast.genome.plausibility import assembly, doubts, plausibility, remarks
 from genocontrast.genome.promoters import collapse, inside, most_5prime, promoter_windows, unique_sites
 from genocontrast.genome.splits import Splits, assign_splits
 from genocontrast.sequence import N_CODE, gc_fraction
@@ -74,7 +75,7 @@ def prepare(config: Config) -> Prepared:
 def run(config: Config, results: Path) -> None:
     """Write results/genome/: promoters, evidence, open chromatin, exclusions, annotation and genome.json."""
     prepared = prepare(config)
-    for doubt in doubts(prepared.record):
+    for doubt in doubts(prepared.record) + remarks(prepared.record):
         warnings.warn(doubt, GenocontrastWarning, stacklevel=2)
     folder, record = Path(results) / "genome", prepared.record["provenance"]
     for name in ("promoters", "evidence", "open_chromatin", "excluded", "annotation"):
@@ -127,8 +128,16 @@ def _sites(sites: pd.DataFrame, config: GenomeConfig) -> tuple[pd.DataFrame, dic
         return kept
 
     if config.tss_min_score is not None:
+        if sites["score"].isna().all():
+            remedy = "leave genome.tss_min_score out, or give a file with scores"
+            raise RegionError("no region has a score", path=config.promoters, remedy=remedy)
         sites = count("low_score", sites[sites["score"] >= config.tss_min_score])
     if config.tss_choice == "most_5prime":
+        without = int((sites.get("gene", sites["name"]) == ".").sum())
+        if without > MAX_LOST * len(sites):
+            problem = f"{without} of {len(sites)} start sites name no gene, by which the most 5' one is chosen"
+            remedy = "give GFF3 with Parent or gene_id, GTF with gene_id, or BED with the gene as name"
+            raise RegionError(problem, path=config.promoters, remedy=remedy)
         sites = count("not_most_5prime", most_5prime(sites))
     sites = count("duplicate_tss", unique_sites(sites))
     if config.tss_collapse:

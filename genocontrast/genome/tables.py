@@ -6,11 +6,12 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import numpy as np
 import pandas as pd
 
 from genocontrast.artefacts import PathLike, existing
@@ -18,6 +19,9 @@ from genocontrast.errors import FileFormatError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_CHUNK = 200_000
+"""Rows held in memory at a time."""
+_ANNOTATION = {".gff", ".gff3", ".gtf"}
 _SKIPPED = r"#|track(?:\s|$)|browser(?:\s|$)|\s*$"
 
 
@@ -47,7 +51,8 @@ def refuse_truncated(path: PathLike) -> None:
 
 def truncated(path: PathLike) -> FileFormatError:
     """The error for a file that ends too early."""
-    return FileFormatError("the file is truncated or damaged", path=path, remedy="copy or download it again")
+    remedy = "copy or download it again; where it was joined from several files, compress it anew"
+    return FileFormatError("the file is truncated or damaged", path=path, remedy=remedy)
 
 
 @contextmanager
@@ -62,9 +67,21 @@ def reading(path: PathLike) -> Iterator[BinaryIO]:
         raise truncated(path) from None
 
 
-def suffixes(path: PathLike) -> list[str]:
-    """Lower-case extensions of a file without those of compression: ['.gff3'] of 'genes.GFF3.gz'."""
-    return [part.lower() for part in Path(path).suffixes if part.lower() not in (".gz", ".bgz")]
+def suffix(path: PathLike) -> str:
+    """The lower-case last extension of a file but for that of compression: '.gff3' of 'genes.GFF3.gz', or ''."""
+    parts = [part.lower() for part in Path(path).suffixes if part.lower() not in (".gz", ".bgz")]
+    return parts[-1] if parts else ""
+
+
+def is_annotation(path: PathLike) -> bool:
+    """Whether a file is GFF3 or GTF, by its extension."""
+    return suffix(path) in _ANNOTATION
+
+
+def circular_sequences(path: PathLike) -> set[str]:
+    """Sequences that a GFF3 file calls circular."""
+    with reading(path) as handle:
+        return {line.split(b"\t", 1)[0].decode("utf-8", "replace") for line in handle if b"Is_circular=true" in line}
 
 
 def _width(path: PathLike) -> int:
@@ -79,7 +96,7 @@ def _width(path: PathLike) -> int:
     return width
 
 
-def read_columns(path: PathLike, most: int) -> pd.DataFrame:
+def read_columns(path: PathLike, most: int, keep: Mapping[int, Collection[str]] | None = None) -> pd.DataFrame:
     """The data rows of a tab-separated file as text.
 
     Parameters
@@ -88,29 +105,46 @@ def read_columns(path: PathLike, most: int) -> pd.DataFrame:
         Plain, gzip or bgzip.
     most : int
         Columns beyond this number are ignored.
+    keep : mapping of int to collection of str, optional
+        Only rows whose column holds one of these values; the others are never held in memory together.
 
     Returns
     -------
     pandas.DataFrame
         Columns 0, 1, ... of str up to the last one that any row has, '' where a row is short; the index is the 1-based
-        line of the file. Comments, `track`, `browser` and blank lines are left out, and so is all that follows a GFF's
-        ``##FASTA``.
+        line of the file. Comments, `track`, `browser` and blank lines are left out, and so is all that follows the
+        ``##FASTA`` of a GFF.
     """
     columns = list(range(min(_width(path), most)))
     if not columns:
         raise FileFormatError("the file is empty", path=path, remedy="leave it out of the configuration")
+    parts = []
     with reading(path) as handle:
         # Quotes are letters like any other here, and every physical line is a row, so that the index counts lines.
-        table = pd.read_csv(
+        chunks = pd.read_csv(
             handle, sep="\t", header=None, names=columns, usecols=columns, index_col=False, dtype=str,
             quoting=csv.QUOTE_NONE, skip_blank_lines=False, na_filter=False, encoding_errors="replace",
-            low_memory=False,
+            low_memory=False, chunksize=_CHUNK,
         )  # fmt: skip
+        for chunk in chunks:
+            sequences = chunk[0].str.startswith(("##FASTA", ">")) if is_annotation(path) else np.zeros(len(chunk), bool)
+            rows = chunk[: int(np.argmax(sequences))] if np.any(sequences) else chunk
+            rows = rows[~_is_no_row(rows)]
+            for column, values in (keep or {}).items():
+                rows = rows[rows[column].isin(values)] if column in rows else rows
+            parts.append(rows)
+            if np.any(sequences):
+                break
+    table = pd.concat(parts)
     table.index += 1
-    first = table[0]
-    sequences = first.str.startswith(("##FASTA", ">"))
-    if sequences.any():
-        table = table.iloc[: int(sequences.to_numpy().argmax())]
-    table = table[~table[0].str.match(_SKIPPED)]
     width = max((column + 1 for column in columns if (table[column] != "").any()), default=0)
     return table[columns[:width]]
+
+
+def _is_no_row(rows: pd.DataFrame) -> pd.Series:
+    """Comments, headings of browsers and blank lines; a row without its first column is a row, and wrong."""
+    odd = rows[0].str.match(_SKIPPED)
+    blank = rows[0].str.strip() == ""
+    if blank.any():
+        odd &= ~blank | (rows[blank].apply(lambda column: column.str.strip()) == "").all(axis=1).reindex(rows.index)
+    return odd

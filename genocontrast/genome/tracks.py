@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
 import pandas as pd
@@ -51,6 +54,11 @@ class Track(ABC):
         self.removed: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
 
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
+        """The track for one question, of any number of chromosomes; what it opens is closed after it."""
+        yield self
+
     def sums(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
         """Summed signal of windows in any order, shape=(n,)."""
         return self._sums(chrom, starts, ends) if self._has(chrom, ends) else np.zeros(len(starts))
@@ -84,13 +92,32 @@ def fast_table(path: PathLike, types: Mapping[str, str]) -> pd.DataFrame | None:
     with reading(path) as handle:
         try:
             table = pd.read_csv(
-                handle, sep="\t", header=None, comment="#", names=list(types), usecols=range(len(types)),
-                dtype=dict(types), index_col=False, na_filter=False, skiprows=heading,
+                _TextOnly(handle), sep="\t", header=None, comment="#", names=list(types), usecols=range(len(types)),
+                dtype=dict(types), index_col=False, na_filter=False, skiprows=heading, quoting=csv.QUOTE_NONE,
             )  # fmt: skip
-        except (ValueError, pd.errors.ParserError):
+        except (ValueError, OverflowError, pd.errors.ParserError):
             return None
     valid = (table["start"] >= 0) & (table["start"] < table["end"])
     return table if len(table) and valid.all() else None
+
+
+class _TextOnly(io.BufferedIOBase):
+    """Bytes of a file, or a ValueError at a zero byte, which would end its row for the typed parser."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = self._handle.read(-1 if size is None else size)
+        if b"\0" in found:
+            raise ValueError("a zero byte")
+        return found
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self.read(size)
 
 
 def by_name(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
@@ -110,38 +137,60 @@ def by_sequence(table: pd.DataFrame, track: Track, genome: Genome | None) -> dic
     if renaming.dropped:
         track.removed = {"unknown_sequence": sum(renaming.dropped.values())}
         track.kept -= track.removed["unknown_sequence"]
-    ends = table["end"].to_numpy()
-    for old, new in renaming.names.items():
-        if ends[groups[old]].max() > genome.sizes[new]:
-            raise RegionError(
-                f"a row ends beyond {new}, which has {genome.sizes[new]} bp",
-                path=track.path,
-                value=int(ends[groups[old]].max()),
-                remedy="use a file of the same assembly as the genome" + advice(table, genome.sizes),
-            )
     return {new: groups[old] for old, new in renaming.names.items()}
+
+
+def refuse_beyond(
+    table: pd.DataFrame, groups: Mapping[str, NDArray[np.intp]], track: Track, genome: Genome, most: int | Ints
+) -> Ints:
+    """How many bp of each row lie past the end of its chromosome, shape=(n,); more than `most` is a RegionError."""
+    starts, ends = table["start"].to_numpy(), table["end"].to_numpy()
+    over = np.zeros(len(table), dtype=np.int64)
+    for chrom, rows in groups.items():
+        over[rows] = np.maximum(ends[rows] - genome.sizes[chrom], 0)
+    beyond = np.flatnonzero(over > most)
+    if len(beyond):
+        row = beyond[0]
+        chrom = next(chrom for chrom, rows in groups.items() if row in rows)
+        raise RegionError(
+            f"a row ends beyond {chrom}, which has {genome.sizes[chrom]} bp",
+            path=track.path,
+            value=f"{table['chrom'].iloc[row]}:{starts[row]}-{ends[row]}",
+            remedy="use a file of the same assembly as the genome, or cut it at the chromosomes' ends with bedClip or "
+            "bedtools slop -b 0" + advice(table, genome.sizes),
+        )
+    return over
 
 
 def same_sequences(
     sizes: dict[str, int], genome: Genome | None, path: PathLike
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """A header's names in the genome's naming, those of another size left out, and those among them that change.
+    """A header's names in the genome's naming, those of another size left out, and those among them that change."""
+    if genome is None:
+        return {name: name for name in sizes}, {}
+    renaming = reconcile(sizes, genome.sizes, path, unit="bp")
+    return same_sizes(sizes, renaming.names, genome, path), renaming.renamed
+
+
+def same_sizes(
+    sizes: Mapping[str, int], known: Mapping[str, str], genome: Genome | None, path: PathLike
+) -> dict[str, str]:
+    """Of the header's names that the genome has, those of the same size.
 
     Chromosomes of another size belong to another assembly: many are refused, few are warned of.
     """
     if genome is None:
-        return {name: name for name in sizes}, {}
-    renaming = reconcile(sizes, genome.sizes, path, unit="bp")
-    names = {old: new for old, new in renaming.names.items() if sizes[old] == genome.sizes[new]}
-    differ = {old: sizes[old] for old in renaming.names if old not in names}
+        return dict(known)
+    names = {old: new for old, new in known.items() if sizes[old] == genome.sizes[new]}
+    differ = {old: sizes[old] for old in known if old not in names}
     if differ:
         name, size = next(iter(differ.items()))
-        problem = f"{name} has {size} bp in this file and {genome.sizes[renaming.names[name]]} bp in the genome"
-        if sum(differ.values()) > MAX_LOST * sum(sizes.values()):
+        problem = f"{name} has {size} bp in this file and {genome.sizes[known[name]]} bp in the genome"
+        if sum(differ.values()) > MAX_LOST * sum(sizes[old] for old in known):
             remedy = "use a track of the same assembly as the genome" + advice(sizes, genome.sizes)
             raise RegionError(problem, path=path, remedy=remedy)
         warnings.warn(f"{path}: {problem}; it counts as without signal", GenocontrastWarning, stacklevel=5)
-    return names, renaming.renamed
+    return names
 
 
 def offsets(widths: Ints) -> Ints:

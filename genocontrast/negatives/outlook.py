@@ -8,13 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from genocontrast.artefacts import existing
 from genocontrast.config import SPLITS, Config
 from genocontrast.errors import PlausibilityError
 from genocontrast.genome.check import blank_table, summary
-from genocontrast.genome.plausibility import doubts
+from genocontrast.genome.plausibility import doubts, remarks
 from genocontrast.genome.splits import Splits
 from genocontrast.genome.stage import Prepared, prepare
 from genocontrast.negatives.stage import INPUTS, open_pool, open_promoters
+
+FEWEST = 10
+"""Promoters that validation and test need at least; training needs a batch."""
 
 
 def check(config: Config, console: Console | None = None) -> None:
@@ -27,24 +31,41 @@ def check(config: Config, console: Console | None = None) -> None:
     GenocontrastError
         For whatever the genome stage itself would stop at.
     """
-    console = console or Console()
+    # Names of files and sequences are data: no [markup] and no :emoji: in them.
+    console = console or Console(markup=False, emoji=False, highlight=False)
+    for path in (config.evaluation.motif_database, config.evaluation.truth):
+        if path is not None:
+            existing(path)
     prepared = prepare(config)
     console.print(Text(f"Sequence: {prepared.inputs.genome.path.name}, {prepared.inputs.genome.storage()}\n"))
     console.print(summary(prepared.record))
     expected = expected_decoys(prepared, config)
     console.print(_table(expected))
-    least = config.negatives.min_retention
-    said = doubts(prepared.record) + [
-        f"{row['split']}: {row['decoys']:,} decoys for {row['promoters']:,} promoters, of which "
-        f"negatives.min_retention asks for {least:.0%}"
-        for row in expected.to_dict("records")
-        if row["decoys"] < least * row["promoters"]
-    ]
+    for remark in remarks(prepared.record):
+        console.print(f"warning: {remark}")
+    said = doubts(prepared.record) + _too_few(expected, config)
     if said:
         raise PlausibilityError(
             "this would waste your night:\n  - " + "\n  - ".join(said),
-            remedy="take all files from one assembly; give more peaks, or less strict rules, where decoys are few",
+            remedy="take all files from one assembly; give more peaks, or less strict rules, where windows are few",
         )
+
+
+def _too_few(expected: pd.DataFrame, config: Config) -> list[str]:
+    """Splits with too few decoys for their promoters, or too few promoters to learn or to measure anything."""
+    least = config.negatives.min_retention
+    floor = dict.fromkeys(SPLITS, FEWEST) | {"train": config.training.batch_pairs}
+    rows = expected.to_dict("records")
+    return [
+        f"{row['split']}: {row['decoys']:,} decoys for {row['promoters']:,} promoters, of which "
+        f"negatives.min_retention asks for {least:.0%}"
+        for row in rows
+        if row["decoys"] < least * row["promoters"]
+    ] + [
+        f"{row['split']}: {row['promoters']:,} open promoters, fewer than {floor[row['split']]}"
+        for row in rows
+        if row["promoters"] < floor[row["split"]]
+    ]
 
 
 def expected_decoys(prepared: Prepared, config: Config) -> pd.DataFrame:

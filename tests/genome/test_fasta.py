@@ -3,6 +3,7 @@
 import errno
 import gzip
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from genocontrast.artefacts import checksum
 from genocontrast.errors import ConfigError, FileFormatError, NamingError, RegionError, ShapeError
 from genocontrast.genome import Genome
 from genocontrast.genome.cache import cache_folder, read_cache, write_cache
+from genocontrast.genome.encoding import read_packed
 
 SEQUENCES = {"chrA": "ACGTNacgtnRYSWacgtTTGACA", "chrB": "G", "chrC": "ttgacAAACCCGGGTTTAC"}
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
@@ -144,6 +146,40 @@ def test_regions_outside_are_refused(genome, row):
         genome.masked(frame(good, row))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strand": [-1]}, r"none of \+ - \. \(got -1\)"),
+        ({"strand": ["x"]}, r"none of \+ - \. \(got 'x'\)"),
+        ({"start": [1.5]}, r"'start' does not hold whole numbers \(got 1.5\)"),
+        ({"start": ["1"]}, r"'start' does not hold whole numbers"),
+    ],
+)
+def test_tables_that_are_no_regions_are_refused(genome, changes, message):
+    with pytest.raises(RegionError, match=message):
+        genome.codes(frame(("chrA", 0, 4, "+")).assign(**changes))
+    with pytest.raises(RegionError, match="no column 'end'"):
+        genome.one_hot(frame(("chrA", 0, 4, "+")).drop(columns="end"), width=4)
+
+
+def test_any_number_of_threads_gives_the_same(genome, monkeypatch):
+    monkeypatch.setattr("genocontrast.genome.fasta._CHUNK", 5)
+    regions = frame(*(("chrA", at, at + 4, "+-"[at % 2]) for at in range(20)))
+    for dtype in (np.int8, np.float32):
+        one, three = (genome.one_hot(regions, dtype=dtype, threads=threads) for threads in (1, 3))
+        assert one.dtype == dtype
+        np.testing.assert_array_equal(one, three)
+        np.testing.assert_array_equal(one.argmax(1)[one.any(1)], genome.codes(regions)[one.any(1)])
+    with pytest.raises(ShapeError, match="threads"):
+        genome.one_hot(regions, threads=0)
+
+
+def test_another_process_gets_no_bases(genome):
+    sent = pickle.dumps(genome)
+    assert len(sent) < 500
+    assert pickle.loads(sent).sequence("chrC", 0, 6) == "TTGACA"
+
+
 def test_lengths_that_differ_are_refused(genome):
     with pytest.raises(ShapeError, match="2 different lengths"):
         genome.codes(frame(("chrA", 0, 4), ("chrA", 0, 5)))
@@ -174,7 +210,7 @@ BAD = {
     "Windows line ends": (b">a\r\nACGT\r\n", "carriage return", 1),
     "Windows line ends further down": (b">a\nACGT\nACGT\r\nAC\n", "carriage return", 3),
     "old Mac line ends": (b">a\rACGT\rACGT\r", "carriage return", 1),
-    "byte-order mark": (b"\xef\xbb\xbf>a\nACGT\n", "'>'", 1),
+    "byte-order mark": (b"\xef\xbb\xbf>a\nACGT\n", "byte-order mark", 1),
     "header inside a line": (b">a\nACGT>b\nACGT\n", "column 5", 2),
     "protein": (b">p\nMKLVE\n", "column 3", 2),
     "comment": (b">a\nACGT\n;comment\n", "column 1", 3),
@@ -364,6 +400,30 @@ class TestCache:
         monkeypatch.setenv("GENOCONTRAST_CACHE", str(tmp_path / "file" / "cache"))
         with pytest.raises(ConfigError, match="GENOCONTRAST_CACHE"):
             Genome(self.fasta)
+
+    def test_a_file_that_changes_while_it_is_read_is_not_kept(self, monkeypatch):
+        def reading(path):
+            path.write_text(path.read_text().replace("ACGTN", "CCCCN"))
+            yield from read_packed(path)
+
+        monkeypatch.setattr("genocontrast.genome.fasta.read_packed", reading)
+        with pytest.raises(FileFormatError, match="changed while it was read"):
+            Genome(self.fasta)
+        assert list(self.folder.iterdir()) == []
+
+    def test_without_a_home_the_remedy_is_named(self, monkeypatch):
+        monkeypatch.setenv("GENOCONTRAST_CACHE", "~/encoded")
+        monkeypatch.setenv("HOME", "/home/somebody")
+        assert str(cache_folder()) == "/home/somebody/encoded"
+        monkeypatch.delenv("GENOCONTRAST_CACHE")
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+        def homeless():
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr("pathlib.Path.home", homeless)
+        with pytest.raises(ConfigError, match="set GENOCONTRAST_CACHE"):
+            cache_folder()
 
     def test_where_it_lies(self, monkeypatch, tmp_path):
         assert cache_folder() == self.folder

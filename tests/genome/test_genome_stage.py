@@ -13,7 +13,7 @@ from genocontrast.artefacts import read_json, read_parquet
 from genocontrast.config import parse_config
 from genocontrast.errors import GenocontrastWarning, RegionError
 from genocontrast.genome.check import summary
-from genocontrast.genome.plausibility import doubts
+from genocontrast.genome.plausibility import doubts, remarks
 from genocontrast.genome.stage import prepare, run
 
 FILES = ("promoters", "evidence", "open_chromatin", "excluded", "annotation")
@@ -89,6 +89,28 @@ def test_cage_peaks_make_promoters_at_their_summits(tmp_path):
     prepared = prepare(small(tmp_path, **changes))
     assert prepared.promoters["tss"].tolist() == [420] * 3
     assert prepared.record["counts"]["low_score"] == 1
+
+
+def test_a_choice_that_the_file_cannot_serve_is_refused(tmp_path):
+    rows = "".join(f"chr{n}\t400\t500\t.\t.\t+\n" for n in (1, 2, 3, 4))
+    (tmp_path / "tss.bed").write_text(rows)
+    promoters = str(tmp_path / "tss.bed")
+    with pytest.raises(RegionError, match=r"tss\.bed: 4 of 4 start sites name no gene"):
+        prepare(small(tmp_path, promoters=promoters, tss_choice="most_5prime"))
+    with pytest.raises(RegionError, match=r"tss\.bed: no region has a score"):
+        prepare(small(tmp_path, promoters=promoters, tss_min_score=1))
+
+
+def test_a_few_transcripts_without_strand_are_left_out_and_counted(tmp_path):
+    rows = [f"chr{1 + n % 4}\t{400 + n}\t500\tt{n}\t0\t{'.' if n == 3 else '+'}\n" for n in range(12)]
+    (tmp_path / "t.bed").write_text("".join(rows))
+    with pytest.warns(GenocontrastWarning, match="1 of 12 regions have no strand"):
+        prepared = prepare(small(tmp_path, promoters=str(tmp_path / "t.bed")))
+    (entry,) = [entry for entry in prepared.record["files"] if entry["role"] == "promoters"]
+    assert (entry["rows"], entry["kept"], entry["removed"]) == (12, 11, {"no_strand": 1})
+    (tmp_path / "t.bed").write_text("".join(row.replace("+", ".") for row in rows[:6]) + "".join(rows[6:]))
+    with pytest.raises(RegionError, match="6 of 12 regions have no strand"):
+        prepare(small(tmp_path, promoters=str(tmp_path / "t.bed")))
 
 
 def test_sealed_promoters_are_counted_apart(tmp_path):
@@ -200,9 +222,9 @@ def test_files_of_two_assemblies_are_doubted(tmp_path):
     assert doubts(record) == []
     record["assembly"] = {"name": "hg38", "agree": 3, "differ": {"chr2": (2000, 242_193_529)}}
     assert doubts(record) == [
-        "chr2 has 2,000 bp, but 3 other sequences have the sizes of hg38, where it has 242,193,529",
-        "blacklist.hg19.bed names hg19; the sequence has the sizes of hg38",
+        "chr2 has 2,000 bp, but 3 other sequences have the sizes of hg38, where it has 242,193,529"
     ]
+    assert remarks(record) == ["blacklist.hg19.bed names hg19; the sequence has the sizes of hg38"]
 
 
 def test_regions_by_class(tmp_path):

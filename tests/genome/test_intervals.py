@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from genocontrast.errors import MissingToolError
 from genocontrast.genome.intervals import merge, nearest_distance, overlaps, subtract, widen
 
-interval = st.tuples(st.sampled_from(["chr1", "chr10", "chr2"]), st.integers(0, 60), st.integers(1, 12))
+# bedtools takes rows of a sequence that is called chrom, track, browser or visibility for headings.
+HEADINGS = ["chrom", "chromosome1", "track", "track_7", "browser", "visibility", "chr"]
+interval = st.tuples(st.sampled_from(["chr1", "chr10", "chr2", *HEADINGS]), st.integers(0, 60), st.integers(1, 12))
 intervals = st.lists(interval, max_size=8)
 
 
@@ -31,6 +33,14 @@ def test_overlaps_is_a_shared_base(left, right):
     regions, others = frame(left), frame(right)
     expected = [bool(bases(regions.iloc[[row]]) & bases(others)) for row in range(len(regions))]
     assert overlaps(regions, others).tolist() == expected
+
+
+@settings(deadline=None, max_examples=25)
+@given(intervals, intervals)
+def test_results_are_sorted_by_their_names(left, right):
+    for found in (merge(frame(left)), subtract(frame(left), frame(right))):
+        rows = list(found.itertuples(index=False, name=None))
+        assert rows == sorted(rows)
 
 
 @settings(deadline=None, max_examples=25)
@@ -110,3 +120,11 @@ def test_many_regions_against_one_loop():
     assert overlaps(left, right).tolist() == [
         covered[s:e].any() for s, e in zip(left["start"], left["end"], strict=True)
     ]
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+def test_names_that_bedtools_takes_for_headings_are_kept(name):
+    regions = frame([(name, 5, 5), (name, 8, 5), ("chr1", 0, 4)]).astype({"chrom": "category"})
+    assert merge(regions).to_numpy().tolist() == sorted([["chr1", 0, 4], [name, 5, 13]])
+    assert subtract(regions[:1], regions[1:]).to_numpy().tolist() == [[name, 5, 8]]
+    assert nearest_distance(regions, frame([(name, 20, 1)])).tolist() == [11, 8, -1]

@@ -79,3 +79,17 @@ def test_rows_count_and_not_names():
     ) as error:
         reconcile({"chr1": 90, "alt": 11}, HUMAN, "f.bed")
     assert "assembly" in str(error.value.remedy)
+
+
+def test_beside_the_genomes_own_mitochondrion_another_is_a_stranger():
+    with pytest.warns(GenocontrastWarning, match="1 of 101 rows dropped.*chrMT"):
+        found = reconcile({"chr1": 95, "chrM": 5, "chrMT": 1}, ["chr1", "chrM"], "f.bed")
+    assert found.names == {"chr1": "chr1", "chrM": "chrM"}
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("mitochondrion_genome", "chrM"), ("Pt", "ChrC"), ("chloroplast", "Pt"), ("Mt", "ChrM")],
+)
+def test_organelles_under_their_names(name, own):
+    assert reconcile({name: 3}, ["chr1", own], "f.bed").names == {name: own}

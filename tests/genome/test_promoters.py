@@ -65,6 +65,13 @@ def test_one_row_per_site_and_strand():
     ]  # fmt: skip
 
 
+def test_a_site_has_the_best_score_of_its_rows():
+    sites = start_sites(frame(("a", 100, 109, "+"), ("a", 100, 120, "+"), ("a", 130, 140, "+")))
+    unique = unique_sites(sites.assign(score=[1.0, 1000.0, 500.0]))
+    assert unique["score"].tolist() == [1000.0, 500.0]
+    assert collapse(unique, 50)["tss"].tolist() == [100]
+
+
 def test_inside():
     assert inside(frame(("a", 0, 9, "+"), ("a", -1, 3, "+"), ("a", 5, 10, "+")), {"a": 9}).tolist() == [
         True,

@@ -101,7 +101,8 @@ class TestFilters:
         [
             {"min_length": -1}, {"max_length": 0}, {"min_length": 9, "max_length": 8}, {"min_quality": 94},
             {"min_quality": float("nan")}, {"max_n_fraction": 1.1}, {"sample": 0}, {"sample": 1.0}, {"sample": True},
-            {"sample": -0.5}, {"seed": -1}, {"min_mapq": 256}, {"min_mapq": 20},
+            {"sample": -0.5}, {"seed": -1}, {"seed": None}, {"seed": 1.5}, {"seed": True},
+            {"min_mapq": 256}, {"min_mapq": 20},
         ],
     )  # fmt: skip
     def test_impossible_filters_are_refused(self, many_reads, limits):

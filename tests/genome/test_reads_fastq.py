@@ -104,7 +104,11 @@ BAD = {
     "CRLF later": (GOOD + b"@d\nAC\r\n+\nII\n", "CRLF", 14),
     "CRLF in a header": (GOOD + b"@d\r\nAC\n+\nII\n", "CRLF", 13),
     "CRLF after the plus": (GOOD + b"@d\nAC\n+\r\nII\n", "CRLF", 15),
-    "CR alone": (b"@d\rAC\r+\rII\r", "CRLF", 1),
+    "CR alone": (b"@d\rAC\r+\rII", "a carriage return inside the line, column 3", 1),
+    "CR in a header": (GOOD + b"@d\rx\nAC\n+\nII\n", "a carriage return inside the line, column 3", 13),
+    "CR in the sequence": (GOOD + b"@d\nA\rC\n+\nII\n", "a carriage return inside the line, column 2", 14),
+    "dot": (GOOD + b"@d\nA.\n+\nII\n", "column 2 (got '.')\n  remedy: write N for an unknown base: sed '2~4s", 14),
+    "ends before an empty quality": (GOOD + b"@d\n\n+", "ends inside the read", 13),
     "ends after the name": (GOOD + b"@d", "ends inside the read", 13),
     "ends after the name's line": (GOOD + b"@d\n", "ends inside the read", 13),
     "ends in the sequence": (GOOD + b"@d\nAC", "ends inside the read", 13),
@@ -199,3 +203,14 @@ def test_no_damage_goes_unnoticed_or_unexplained(plain, reads_folder, changes, k
     lines = text.rstrip(b"\n").split(b"\n")
     assert reads.total == len(found) + reads.removed["too_short"] == math.ceil(len(lines) / 4)
     assert [len(sequence) for _, sequence, _ in found] == [len(line) for line in lines[1::4] if line]
+
+
+@pytest.mark.parametrize("before", [b"", GOOD])
+@pytest.mark.parametrize("block", [1, 3, 1 << 22])
+def test_an_empty_last_read_needs_no_line_end(plain, tmp_path, before, block):
+    path = plain.write(tmp_path / "x.fq", before + b"@d\n\n+\n")
+    with patch.object(fastq_module, "_BLOCK", block), warnings.catch_warnings():
+        warnings.simplefilter("ignore", GenocontrastWarning)  # no read is left
+        reads = Reads(path)
+        rows = plain.rows(reads.batches())
+    assert (len(rows), reads.total, reads.removed["too_short"]) == (3 * bool(before), 3 * bool(before) + 1, 1)

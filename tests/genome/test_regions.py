@@ -146,6 +146,53 @@ def test_gtf_names_transcripts_before_genes(tmp_path):
     assert read_regions(written(tmp_path, "a.gtf", *rows))["name"].tolist() == ["g1", "t1"]
 
 
+@pytest.mark.parametrize("name", ["a.gtf", "a.gff", "a.gff3"])
+@pytest.mark.parametrize(
+    ("attributes", "transcript", "gene"),
+    [
+        ('gene_id "g 1"; transcript_id "t1";', "t1", "g 1"),
+        ("transcript_id t1; gene_id g1;", "t1", "g1"),
+        ("g1.t1", "g1.t1", "g1"),
+        ("ID=t1;Parent=g1", "t1", "g1"),
+    ],
+)
+def test_attributes_are_read_by_their_syntax_whatever_the_extension(tmp_path, name, attributes, transcript, gene):
+    (found,) = read_regions(written(tmp_path, name, f"chrI\tx\tmRNA\t1\t9\t.\t+\t.\t{attributes}")).to_dict("records")
+    assert (found["name"], found["gene"]) == (transcript, gene)
+
+
+def test_the_last_extension_tells_the_format(tmp_path):
+    assert "feature" not in read_regions(written(tmp_path, "genes.gtf.bed", "chrI\t1\t9\tt\t0\t+"))
+    assert "summit" not in read_regions(written(tmp_path, "s.narrowPeak.merged.bed.gz", "chrI\t1\t9"))
+
+
+def test_of_a_large_annotation_only_the_features_asked_for_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("genocontrast.genome.tables._CHUNK", 3)
+    rows = [f"chrI\tx\t{'gene' if n % 5 == 0 else 'exon'}\t{n + 1}\t{n + 9}\t.\t+\t.\tID=i{n}" for n in range(20)]
+    path = written(tmp_path, "a.gff3", *rows[:7], "# comment", *rows[7:], "##FASTA", ">chrI", *rows)
+    assert read_regions(path, features=["gene"])["start"].tolist() == [0, 5, 10, 15]
+    assert len(read_regions(path)) == 20
+    bad = written(tmp_path, "b.gff3", *rows[:17], rows[15].replace("\t16\t", "\tx\t"))
+    with pytest.raises(FileFormatError) as caught:
+        read_regions(bad, features=["gene"])
+    assert caught.value.line == 18
+
+
+def test_features_across_the_origin_of_a_circular_sequence_are_left_out(tmp_path, genome):
+    rows = ["chrII\tx\tgene\t390\t410\t.\t+\t.\tID=b", "chrII\tx\tgene\t5\t9\t.\t+\t.\tID=a"]
+    region = "chrII\tx\tregion\t1\t400\t.\t+\t.\tID=chrII"
+    with pytest.warns(GenocontrastWarning, match="1 features across the origin"):
+        found = load_regions(written(tmp_path, "a.gff3", f"{region};Is_circular=true", *rows), genome, ["gene"])
+    assert (found.rows, found.regions["name"].tolist()) == (2, ["a"])
+    with pytest.raises(RegionError, match="chrII:389-410"):
+        read_regions(written(tmp_path, "b.gff3", region, *rows), genome, ["gene"])
+
+
+def test_infinite_p_values_are_those_of_p_zero(tmp_path):
+    path = written(tmp_path, "p.narrowPeak", "chrI\t10\t30\ta\t5\t.\t1\tinf\tinf\t4")
+    assert read_regions(path)["p_value"].tolist() == [np.inf]
+
+
 def test_bad_rows_are_counted(tmp_path):
     path = written(tmp_path, "r.bed", *["chrI\t1\t2\tn\t0\t+"] * 3, *["chrI\t1\t2\tn\t0\tplus"] * 4)
     with pytest.raises(FileFormatError, match=r"line 4: the strand .* as in 3 more of 7 rows \(got 'plus'\)"):
@@ -155,6 +202,17 @@ def test_bad_rows_are_counted(tmp_path):
 BAD = {
     "empty": ("r.bed", [], FileFormatError, "empty", None),
     "only comments": ("r.bed", ["# nothing"], FileFormatError, "no regions", None),
+    "no chromosome": ("r.bed", ["chrI\t1\t2", "\t30\t40"], FileFormatError, "names no chromosome", 2),
+    "infinite score": ("r.bed", ["chrI\t1\t2\tn\tinf"], FileFormatError, "infinite (got 'inf')", 1),
+    "candidate elements": ("r.bed", ["chrI\t1\t2\tE1\tE2\tpELS"], FileFormatError, "cut -f1-3", 1),
+    "annotation as peaks": (
+        "r.bed",
+        ["\t".join(["chrI", "1", "2", *"a0+xy", "HAVANA", "3"])],
+        FileFormatError,
+        "narrowPeak",
+        1,
+    ),
+    "sequence in a table": ("r.bed", ["chrI\t1\t2", ">chrI\t3\t4"], NamingError, "1 of 2 rows", None),
     "two columns": ("r.bed", ["chrI\t1\t2", "chrI\t5"], FileFormatError, "fewer than 3 columns (got 'chrI 5')", 2),
     "spaces": ("r.bed", ["chrI 1 2"], FileFormatError, "separated by tabs", 1),
     "headings": ("r.bed", ["chrom\tstart\tend", "chrI\t1\t2"], FileFormatError, "start is not an integer", 1),

@@ -1,6 +1,7 @@
 """Signal: every kind of file and every method against plain loops over bases; what is asked and given wrongly."""
 
 import gzip
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from genocontrast.errors import FileFormatError, GenocontrastWarning, NamingError, RegionError, ShapeError
 from genocontrast.genome import Genome, Signal
 from genocontrast.genome import bigwig as bigwig_module
+from genocontrast.genome.tracks import fast_table
 
 SIZES = {"chrI": 400, "chrII": 250, "chrmt": 30}
 
@@ -109,7 +111,7 @@ def test_fragments_with_further_columns_headings_and_other_names(tmp_path, genom
 def test_plain_fragments_take_the_fast_parser(tmp_path, rest):
     path = tmp_path / "f.tsv"
     path.write_text(f"# x\nNA\t0\t10{rest}\nchrI\t5\t9{rest}\n")
-    found = bigwig_module.fast_table(path, {"chrom": "category", "start": "int64", "end": "int64"})
+    found = fast_table(path, {"chrom": "category", "start": "int64", "end": "int64"})
     assert found is not None
     assert found.astype(object).to_numpy().tolist() == [["NA", 0, 10], ["chrI", 5, 9]]
 
@@ -188,7 +190,7 @@ BAD = {
     "word": ("f.bed", b"chrI\t1\t2\nchrI\tx\t9\n", FileFormatError, "(got 'x')", 2),
     "inverted": ("f.bed", b"chrI\t9\t2\n", RegionError, "chrI:9-2", 1),
     "negative": ("f.tsv", b"chrI\t-1\t2\n", RegionError, "first base", 1),
-    "beyond": ("f.bedpe", b"chrI\t1\t2\nchrII\t1\t251\n", RegionError, "ends beyond chrII, which has 250 bp", None),
+    "beyond": ("f.bedpe", b"chrI\t1\t2\nchrII\t1\t261\n", RegionError, "ends beyond chrII, which has 250 bp", None),
     "names": ("f.bed", b"scaffold\t1\t2\n", NamingError, "scaffold", None),
     "read pairs": ("f.bedpe", b"chrI\t1\t9\tchrI\t50\t59\tr1\n", FileFormatError, "two reads", 1),
     "truncated": ("f.bed.gz", gzip.compress(b"chrI\t1\t2\n" * 9)[:-6], FileFormatError, "truncated", None),
@@ -230,7 +232,7 @@ BAD = {
     "empty bedGraph": ("s.bdg", b"", FileFormatError, "empty", None),
     "only headings": ("s.bdg.gz", gzip.compress(b"track x\n# y\n"), FileFormatError, "no intervals", None),
     "cut gzip": ("s.bdg.gz", gzip.compress(b"chrI\t1\t2\t4\n" * 9)[:-6], FileFormatError, "truncated", None),
-    "interval beyond": ("s.bdg", b"chrI\t1\t401\t4\n", RegionError, "ends beyond chrI, which has 400 bp", None),
+    "interval beyond": ("s.bdg", b"chrI\t1\t1401\t4\n", RegionError, "ends beyond chrI, which has 400 bp", None),
     "text as BAM": ("r.bam", b"some text\n", FileFormatError, "not a BAM or CRAM", None),
     "SAM as BAM": ("r.bam", SAM, FileFormatError, "not a BAM or CRAM", None),
     "compressed SAM as BAM": ("r.bam", gzip.compress(SAM), FileFormatError, "not a BAM or CRAM", None),
@@ -272,7 +274,7 @@ def test_headings_do_not_slow_a_bedgraph_down(tmp_path):
     path = tmp_path / "s.bdg"
     path.write_bytes(b"browser position x\r\ntrack type=bedGraph\r\n\r\n#a\r\ntrack1\t0\t5\t1.5\r\n")
     types = {"chrom": "category", "start": "int64", "end": "int64", "value": "float64"}
-    found = bigwig_module.fast_table(path, types)
+    found = fast_table(path, types)
     assert found is not None
     assert found.astype(object).to_numpy().tolist() == [["track1", 0, 5, 1.5]]
 
@@ -293,3 +295,77 @@ def test_impossible_settings_are_refused(tmp_path):
         Signal(tmp_path / "f.bed", smoothing=0)
     with pytest.raises(ShapeError, match="min_mapq"):
         Signal(tmp_path / "f.bed", min_mapq=-1)
+
+
+def test_a_bigwig_is_opened_once_for_a_question_and_closed_after_it(tmp_path, monkeypatch):
+    sizes = {f"scaffold{number}": 100 for number in range(40)}
+    entries = [(chrom, 10, 20, 1.0) for chrom in sizes]
+    entries[-1] = (*entries[-1][:3], float("inf"))
+    signal, opened, real = Signal(bigwig(tmp_path / "s.bw", sizes, entries)), [], pyBigWig.open
+    monkeypatch.setattr(pyBigWig, "open", lambda *given: opened.append(real(*given)) or opened[-1])
+    regions = frame([(chrom, 0, 20) for chrom in sizes])
+    for method in (signal.mean, signal.max, signal.summit, lambda asked: signal.open_fraction(asked, 1)):
+        opened.clear()
+        assert len(method(regions[:-1])) == 39
+        with pytest.raises(FileFormatError, match="infinite"):
+            method(regions)
+        assert len(opened) == 2
+        for handle in opened:
+            with pytest.raises(RuntimeError, match="not opened"):
+                handle.chroms()
+
+
+@pytest.mark.parametrize("name", ["s.bw", "s.bdg", "f.bed"])
+def test_a_signal_can_be_pickled_and_asked_anew(tmp_path, genome, name):
+    path = tmp_path / name
+    if name == "s.bw":
+        bigwig(path, SIZES, ENTRIES)
+    else:
+        path.write_text("".join(f"{chrom}\t{start}\t{end}\t1\n" for chrom, start, end, _ in ENTRIES))
+    regions = random_regions(np.random.default_rng(0), 9)
+    for signal in (Signal(path, genome), Signal(path)):
+        expected = signal.max(regions[regions["chrom"] == "chrI"])
+        assert (pickle.loads(pickle.dumps(signal)).max(regions[regions["chrom"] == "chrI"]) == expected).all()
+
+
+def test_a_bigwig_without_entries_is_refused(tmp_path, genome):
+    with pytest.raises(FileFormatError, match="no values"):
+        Signal(bigwig(tmp_path / "s.bw", SIZES, []), genome)
+    Signal(bigwig(tmp_path / "t.bw", SIZES, [("chrI", 0, 9, float("nan"))]), genome)
+
+
+def test_a_bigwig_whose_chromosomes_cannot_be_listed_is_damaged(tmp_path, monkeypatch):
+    class Broken:
+        def isBigWig(self):
+            return True
+
+        def chroms(self):
+            raise RuntimeError("the file handle is not opened")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    path = bigwig(tmp_path / "s.bw", SIZES, ENTRIES)
+    monkeypatch.setattr(pyBigWig, "open", lambda _: Broken())
+    with pytest.raises(FileFormatError, match="truncated or damaged"):
+        Signal(path)
+
+
+@pytest.mark.parametrize("given_genome", [True, False])
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("chrom", ["chrI", None]), ("chrom", ["chrI", float("nan")]), ("start", [1, 2.5]), ("end", [9, float("nan")]),
+        ("end", [9, float("inf")]), ("start", ["1", "2"]), ("end", pd.array([9, None], dtype="Int64")),
+    ],
+)  # fmt: skip
+def test_regions_without_a_whole_place_are_refused(tmp_path, genome, given_genome, column, values):
+    signal = Signal(bigwig(tmp_path / "s.bw", SIZES, ENTRIES), genome if given_genome else None)
+    regions = frame([("chrI", 0, 9), ("chrI", 2, 9)])
+    regions[column] = values
+    for method in (signal.mean, signal.max):
+        with pytest.raises(RegionError, match=r"1 of 2 regions have no chromosome|does not hold whole numbers"):
+            method(regions)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from genocontrast.artefacts import read_parquet
 from genocontrast.config import parse_config
-from genocontrast.errors import PlausibilityError
+from genocontrast.errors import FileFormatError, PlausibilityError
 from genocontrast.genome.stage import prepare, run
 from genocontrast.negatives.outlook import check, expected_decoys
 from genocontrast.negatives.stage import run as run_negatives
@@ -51,6 +51,31 @@ def test_too_few_decoys_are_refused_after_all_is_printed(simulated):
     with pytest.raises(PlausibilityError, match=r"waste your night(.|\n)*train: \d+ decoys for \d+ promoters"):
         check(parse_config(settings(simulated, min_retention=1.0, tss_buffer=3_000)), console)
     assert "Decoys to expect" in console.file.getvalue()
+
+
+def test_too_few_promoters_are_refused(simulated):
+    values = settings(simulated)
+    values["genome"]["tss_collapse"] = 10**8
+    with pytest.raises(
+        PlausibilityError, match=r"train: \d open promoters, fewer than 64(.|\n)*test: \d open promoters"
+    ):
+        check(parse_config(values), Console(file=io.StringIO()))
+
+
+def test_a_missing_file_of_a_later_stage_is_named_at_once(simulated, tmp_path):
+    values = settings(simulated) | {"evaluation": {"motif_database": str(tmp_path / "nope.meme")}}
+    with pytest.raises(FileFormatError, match=r"nope\.meme: no such file"):
+        check(parse_config(values), Console(file=io.StringIO()))
+
+
+def test_names_are_printed_as_they_are(simulated, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    values = settings(simulated)
+    odd = tmp_path / "peaks [red] :bug:.narrowPeak"
+    odd.write_bytes((simulated / "peaks.narrowPeak").read_bytes())
+    values["genome"]["open_chromatin"] = [str(odd)]
+    check(parse_config(values))
+    assert "[red] :bug:" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_command_exits_with_three_on_the_wrong_signal(simulated, tmp_path):
