@@ -89,13 +89,15 @@ def fast_table(path: PathLike, types: Mapping[str, str]) -> pd.DataFrame | None:
         heading = 0
         while (line := handle.readline()) and (line.split()[:1] in _HEADINGS or line.startswith(b"#")):
             heading += 1
-    with reading(path) as handle:
+    with reading(path) as handle, warnings.catch_warnings():
+        # A number too large for its type is a warning of numpy, not an error.
+        warnings.simplefilter("error", RuntimeWarning)
         try:
             table = pd.read_csv(
                 _TextOnly(handle), sep="\t", header=None, comment="#", names=list(types), usecols=range(len(types)),
                 dtype=dict(types), index_col=False, na_filter=False, skiprows=heading, quoting=csv.QUOTE_NONE,
             )  # fmt: skip
-        except (ValueError, OverflowError, pd.errors.ParserError):
+        except (ValueError, OverflowError, RuntimeWarning, pd.errors.ParserError):
             return None
     valid = (table["start"] >= 0) & (table["start"] < table["end"])
     return table if len(table) and valid.all() else None
