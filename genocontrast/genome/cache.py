@@ -41,6 +41,12 @@ def cache_folder() -> Path:
         raise ConfigError(problem, remedy="set GENOCONTRAST_CACHE to a folder that can be written to") from None
 
 
+def file_identity(path: PathLike) -> list[int]:
+    """Device, inode, size and the times of the last changes (ns): what tells that a file is the same as before."""
+    status = os.stat(path)
+    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
 def content_checksum(path: PathLike) -> str:
     """SHA-256 of a file's content, hashed again only where size, times or inode say that the file changed.
 
@@ -49,8 +55,7 @@ def content_checksum(path: PathLike) -> str:
     """
     found = existing(path).resolve()
     memory = cache_folder() / "checksums" / f"{hashlib.sha256(os.fsencode(found)).hexdigest()[:32]}.json"
-    status = found.stat()
-    identity = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    identity = file_identity(found)
     try:
         known = json.loads(memory.read_text())
         if known["identity"] == identity:
@@ -58,7 +63,7 @@ def content_checksum(path: PathLike) -> str:
     except (OSError, ValueError, LookupError, TypeError):
         pass
     sha256 = checksum(found)
-    if time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED:
+    if time.time() - max(identity[3:]) / 1e9 > _SETTLED:
         # A cache folder that others filled may be read-only: hashing again is slow, not wrong.
         with suppress(OSError):
             write_json(memory, {"identity": identity, "sha256": sha256})

@@ -20,6 +20,7 @@ _LOWER_CASE = np.array([chr(byte).islower() for byte in range(128)] + [False] * 
 _PACKED = np.where(_LOWER_CASE & (ENCODING != 255), ENCODING | MASKED, ENCODING).astype(np.uint8).tobytes()
 _NOT_DNA = b"\xff"
 _TWO_BIT = (struct.pack("<I", 0x1A412743), struct.pack(">I", 0x1A412743))
+_NEWLINE = ord("\n")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLOCK = 1 << 22
 _LONGEST_HEADER = 1 << 20
@@ -118,7 +119,12 @@ def _parts(path: PathLike) -> Iterator[tuple[bool, bytes]]:
                         break
                     yield True, block[at + 1 : end - 1]
                 else:
-                    end = block.find(b"\n>", at) + 1 or len(block)
+                    # One byte is searched for much faster than two; a '>' inside a line is left to be refused.
+                    end = block.find(b">", at)
+                    if end < 0:
+                        end = len(block)
+                    elif end == at or block[end - 1] != _NEWLINE:
+                        end += 1
                     yield False, block[at:end]
                     line_starts = block.endswith(b"\n", at, end)
                 at = end

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike, checksum
+from genocontrast.artefacts import PathLike, existing
 from genocontrast.errors import FileFormatError, NamingError, RegionError, ShapeError
-from genocontrast.genome.cache import cache_folder, content_checksum, read_cache, write_cache
+from genocontrast.genome.cache import cache_folder, content_checksum, file_identity, read_cache, write_cache
 from genocontrast.genome.encoding import CODE_BITS, MASKED, is_two_bit, read_packed
 from genocontrast.genome.regions import by_chromosome, check_columns, check_within, resize
 from genocontrast.genome.tables import is_bgzip, is_gzip
@@ -54,12 +54,13 @@ class Genome:
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
+        before = file_identity(existing(path))
         self.checksum = content_checksum(path)
         self.cached = cache_folder() / f"{self.checksum}.codes"
         content = read_cache(self.cached)
         if content is None:
             _log.info("reading %s", path)
-            write_cache(self.cached, _unchanged(self.path, self.checksum))
+            write_cache(self.cached, _unchanged(self.path, before))
             content = read_cache(self.cached)
             _log.info("%s, %s", path, self.storage())
         if content is None:
@@ -229,9 +230,9 @@ class Genome:
             list(pool.map(part, chunks))
 
 
-def _unchanged(path: Path, sha256: str) -> Iterator[tuple[str, bytes]]:
+def _unchanged(path: Path, before: list[int]) -> Iterator[tuple[str, bytes]]:
     """The records of a file, and an error behind the last one where the file is not what was hashed any more."""
     yield from read_packed(path)
-    if checksum(path) != sha256:
+    if file_identity(path) != before:
         problem = "the file was changed while it was read"
         raise FileFormatError(problem, path=path, remedy="try again once it is written")

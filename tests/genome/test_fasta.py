@@ -403,6 +403,7 @@ class TestCache:
 
     def test_a_file_that_changes_while_it_is_read_is_not_kept(self, monkeypatch):
         def reading(path):
+            time.sleep(0.02)  # the clock of a file system ticks every few milliseconds
             path.write_text(path.read_text().replace("ACGTN", "CCCCN"))
             yield from read_packed(path)
 
