@@ -241,6 +241,8 @@ def main() -> None:
     """Make the files, compare the results, time, print and write."""
     parser = timing.arguments(__doc__.splitlines()[0])
     parser.add_argument("--megabases", type=float, default=150, help="size of the genome, Mb")
+    known = ["cold", "warm", "signal"]
+    parser.add_argument("--parts", nargs="+", choices=known, default=known, help="what to measure")
     parser.add_argument("--windows", type=int, default=50_000, help="windows of 1,000 bp")
     parser.add_argument(
         "--cold", nargs=3, metavar=("NAME", "FASTA", "WINDOWS"), help="one cold run (used by this script itself)"
@@ -259,16 +261,22 @@ def main() -> None:
         windows = make_windows(options.megabases, options.windows, rng)
         windows.to_parquet(table)
         figures: dict[str, Any] = {"environment": timing.environment(PACKAGES)}
-        figures["cold"] = cold(fasta, table, max(options.repeats // 2, 1))
-        figures["warm"] = [warm(fasta, windows, threads, options.repeats) for threads in (1, 2)]
         more = make_windows(options.megabases, 2 * options.windows, rng)
-        # The loops take half a minute each and lose by far: a few repeats tell.
-        figures["signal"] = signal(track, more, max(options.repeats // 2, 1))
+        # What takes half a minute and loses by far needs few repeats.
+        few = max(options.repeats // 2, 1)
+        parts: dict[str, Callable[[], Any]] = {
+            "cold": lambda: cold(fasta, table, few),
+            "warm": lambda: [warm(fasta, windows, threads, options.repeats) for threads in (1, 2)],
+            "signal": lambda: signal(track, more, few),
+        }
+        figures |= {part: run() for part, run in parts.items() if part in options.parts}
     what = f"{options.windows:,} windows of {WIDTH:,} bp from {options.megabases:g} Mb"
-    timing.show(f"Cold: {what}, one thread, index or cache built", figures["cold"])
-    for part in figures["warm"]:
+    if "cold" in figures:
+        timing.show(f"Cold: {what}, one thread, index or cache built", figures["cold"])
+    for part in figures.get("warm", []):
         timing.show(f"Warm: {what}, {part['threads']} thread(s)", part["rows"])
-    timing.show(f"Mean of a bigWig over {2 * options.windows:,} windows, one thread", figures["signal"])
+    if "signal" in figures:
+        timing.show(f"Mean of a bigWig over {2 * options.windows:,} windows, one thread", figures["signal"])
     timing.write(options.json, figures)
 
 

@@ -16,7 +16,7 @@ from genocontrast.artefacts import PathLike, existing
 from genocontrast.errors import FileFormatError, NamingError, RegionError, ShapeError
 from genocontrast.genome.cache import cache_folder, content_checksum, file_identity, read_cache, write_cache
 from genocontrast.genome.encoding import CODE_BITS, MASKED, is_two_bit, read_packed
-from genocontrast.genome.regions import by_chromosome, check_columns, check_within, resize
+from genocontrast.genome.regions import check_columns, check_within, chromosome_numbers, resize
 from genocontrast.genome.tables import is_bgzip, is_gzip
 from genocontrast.sequence import Codes, decode, one_hot, reverse_complement
 
@@ -179,8 +179,9 @@ class Genome:
 
     def _starts(self, regions: pd.DataFrame) -> NDArray[np.int64]:
         """Where each region begins in the packed genome, shape=(n,)."""
-        check_within(regions, self.sizes)
-        return by_chromosome(regions, self._offsets, absent=0) + regions["start"].to_numpy(np.int64)
+        size, offset = chromosome_numbers(regions, (self.sizes, self._offsets), absent=-1)
+        check_within(regions, self.sizes, size=size)
+        return offset + regions["start"].to_numpy(np.int64)
 
     def _rows(self, regions: pd.DataFrame, width: int | None) -> tuple[NDArray[np.int64], NDArray[np.bool_], int]:
         """Where each window begins, whether it lies on "-", and the length of all."""
