@@ -16,7 +16,7 @@ from genocontrast.artefacts import PathLike, existing
 from genocontrast.errors import FileFormatError, NamingError, RegionError, ShapeError
 from genocontrast.genome.cache import cache_folder, content_checksum, file_identity, read_cache, write_cache
 from genocontrast.genome.encoding import CODE_BITS, MASKED, is_two_bit, read_packed
-from genocontrast.genome.regions import check_columns, check_within, chromosome_numbers, resize
+from genocontrast.genome.regions import by_chromosome, check_columns, refuse_outside, resize
 from genocontrast.genome.tables import is_bgzip, is_gzip
 from genocontrast.sequence import Codes, decode, one_hot, reverse_complement
 
@@ -66,8 +66,10 @@ class Genome:
         if content is None:
             raise FileFormatError("the genome cache is damaged", path=self.cached, remedy="delete it and try again")
         self.sizes, self._packed = content
-        ends = np.cumsum(list(self.sizes.values()))
-        self._offsets = {chrom: int(end) - size for (chrom, size), end in zip(self.sizes.items(), ends, strict=True)}
+        self._number = {chrom: number for number, chrom in enumerate(self.sizes)}
+        # The last entry, which number -1 finds, is that of a sequence which the genome does not have.
+        self._size_of = np.array([*self.sizes.values(), -1], dtype=np.int64)
+        self._offset_of = np.concatenate([[0], np.cumsum(self._size_of[:-1])])
 
     def __reduce__(self) -> tuple[type[Genome], tuple[Path]]:
         """Another process maps the cache itself: no base is sent to it."""
@@ -151,6 +153,7 @@ class Genome:
 
     def masked(self, regions: pd.DataFrame) -> NDArray[np.float64]:
         """Fraction of soft-masked bases of each region, shape=(n,); lengths may differ."""
+        check_columns(regions)
         starts = self._starts(regions)
         lengths = (regions["end"] - regions["start"]).to_numpy()
         fractions = np.zeros(len(regions))
@@ -174,14 +177,14 @@ class Genome:
         if chrom not in self.sizes:
             known = ", ".join(list(self.sizes)[:8])
             raise NamingError(f"no sequence {chrom!r}", path=self.path, remedy=f"the genome has {known} ...")
-        offset = self._offsets[chrom]
+        offset = int(self._offset_of[self._number[chrom]])
         return self._packed[offset : offset + self.sizes[chrom]]
 
     def _starts(self, regions: pd.DataFrame) -> NDArray[np.int64]:
         """Where each region begins in the packed genome, shape=(n,)."""
-        size, offset = chromosome_numbers(regions, (self.sizes, self._offsets), absent=-1)
-        check_within(regions, self.sizes, size=size)
-        return offset + regions["start"].to_numpy(np.int64)
+        number = by_chromosome(regions, self._number, absent=-1)
+        refuse_outside(regions, self._size_of[number], self.sizes)
+        return self._offset_of[number] + regions["start"].to_numpy(np.int64)
 
     def _rows(self, regions: pd.DataFrame, width: int | None) -> tuple[NDArray[np.int64], NDArray[np.bool_], int]:
         """Where each window begins, whether it lies on "-", and the length of all."""

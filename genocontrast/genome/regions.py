@@ -109,12 +109,7 @@ def _without_origin(
     return regions[~crossing]
 
 
-def check_within(
-    regions: pd.DataFrame,
-    sizes: Mapping[str, int],
-    path: PathLike | None = None,
-    size: NDArray[np.int64] | None = None,
-) -> None:
+def check_within(regions: pd.DataFrame, sizes: Mapping[str, int], path: PathLike | None = None) -> None:
     """Check that every region is within its chromosome and not empty.
 
     Parameters
@@ -123,8 +118,6 @@ def check_within(
         chrom, start, end; with `path`, the index holds its lines.
     sizes : mapping of str to int
         Sizes of the chromosomes, bp.
-    size : int64, shape=(n,), optional
-        The size of each region's chromosome, -1 where there is none, if it is at hand.
 
     Raises
     ------
@@ -132,8 +125,13 @@ def check_within(
         Naming how many are not, and the first of them.
     """
     check_columns(regions)
-    if size is None:
-        size = by_chromosome(regions, sizes, absent=-1)
+    refuse_outside(regions, by_chromosome(regions, sizes, absent=-1), sizes, path)
+
+
+def refuse_outside(
+    regions: pd.DataFrame, size: NDArray[np.int64], sizes: Mapping[str, int], path: PathLike | None = None
+) -> None:
+    """Raise for regions that are empty or beyond the `size` of their chromosome, shape=(n,), -1 where it has none."""
     start, end = regions["start"].to_numpy(), regions["end"].to_numpy()
     bad = ~((start >= 0) & (start < end) & (end <= size))
     if not bad.any():
@@ -177,17 +175,8 @@ def check_columns(regions: pd.DataFrame) -> None:
 
 def by_chromosome(regions: pd.DataFrame, values: Mapping[str, int], absent: int) -> NDArray[np.int64]:
     """A number of each region's chromosome, shape=(n,): `absent` for a chromosome without one."""
-    return chromosome_numbers(regions, (values,), absent)[0]
-
-
-def chromosome_numbers(
-    regions: pd.DataFrame, tables: Sequence[Mapping[str, int]], absent: int
-) -> list[NDArray[np.int64]]:
-    """Like `by_chromosome` for several numbers at once: looking the names up takes longer than all the rest."""
     codes, names = pd.factorize(regions["chrom"])
-    return [
-        np.array([values.get(name, absent) for name in names] + [absent], dtype=np.int64)[codes] for values in tables
-    ]
+    return np.array([values.get(name, absent) for name in names] + [absent], dtype=np.int64)[codes]
 
 
 def resize(regions: pd.DataFrame, width: int) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,11 +147,7 @@ class Signal:
         numpy.ndarray of float64, shape=(n,)
             Of cuts: how many lie within half of `smoothing` of the base.
         """
-        highest = np.zeros(len(regions))
-        with self._opened() as tracks:
-            for block in self._blocks(regions, tracks):
-                highest[block.rows], _ = _peaks(block)
-        return highest
+        return self._of_profile(regions, np.float64, lambda block: _peaks(block)[0])
 
     def summit(self, regions: pd.DataFrame) -> NDArray[np.int64]:
         """Where the profile is highest in each region; the region's centre where it has no signal at all.
@@ -166,11 +162,7 @@ class Signal:
         numpy.ndarray of int64, shape=(n,)
             0-based position: the middle of the first run of bases that share the highest value.
         """
-        position = np.zeros(len(regions), dtype=np.int64)
-        with self._opened() as tracks:
-            for block in self._blocks(regions, tracks):
-                position[block.rows] = block.starts + _peaks(block)[1] - block.first
-        return position
+        return self._of_profile(regions, np.int64, lambda block: block.starts + _peaks(block)[1] - block.first)
 
     def open_fraction(self, regions: pd.DataFrame, threshold: float) -> NDArray[np.float64]:
         """Part of each region's bases on which the profile reaches a threshold.
@@ -194,12 +186,20 @@ class Signal:
         """
         if not threshold > 0:
             raise ShapeError("the threshold of open bases must be above 0", value=threshold)
-        fraction = np.zeros(len(regions))
+
+        def part(block: _Block) -> Floats:
+            reached = np.concatenate([[0], np.cumsum(block.profile >= threshold)])
+            return (reached[block.last] - reached[block.first]) / (block.last - block.first)
+
+        return self._of_profile(regions, np.float64, part)
+
+    def _of_profile(self, regions: pd.DataFrame, dtype: type, measure: Callable[[_Block], NDArray]) -> NDArray:
+        """What `measure` finds in the profile of each region, shape=(n,)."""
+        found: NDArray = np.zeros(len(regions), dtype=dtype)
         with self._opened() as tracks:
             for block in self._blocks(regions, tracks):
-                reached = np.concatenate([[0], np.cumsum(block.profile >= threshold)])
-                fraction[block.rows] = (reached[block.last] - reached[block.first]) / (block.last - block.first)
-        return fraction
+                found[block.rows] = measure(block)
+        return found
 
     @contextmanager
     def _opened(self) -> Iterator[list[Track]]:

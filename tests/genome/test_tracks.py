@@ -89,7 +89,7 @@ def slow_summit(values, start):
     return start + (first + last) // 2
 
 
-def check(signal, regions, profile, raw, threshold):
+def assert_equals_loops(signal, regions, profile, raw, threshold):
     """All four methods against loops over the bases of the profile, and of what `mean` counts."""
     heights = [profile[chrom][start:end] for chrom, start, end in regions]
     expected = [sum(raw[chrom][start:end]) / (end - start) for chrom, start, end in regions]
@@ -120,7 +120,7 @@ def test_bigwig_equals_loops(tmp_path_factory, small_genome, entries, regions, b
     signal = Signal(write_bigwig(tmp_path_factory.mktemp("b") / "s.bigWig", entries), small_genome)
     bases = bases_of_intervals(entries)
     with in_blocks(*blocks):
-        check(signal, regions, bases, bases, quarter / 4)
+        assert_equals_loops(signal, regions, bases, bases, quarter / 4)
 
 
 @settings(deadline=None, max_examples=50)
@@ -131,7 +131,7 @@ def test_bedgraph_in_any_order_equals_loops(
     signal = Signal(write_bedgraph(tmp_path_factory.mktemp("b") / "s.bdg.gz", entries, order), small_genome)
     bases = bases_of_intervals(entries)
     with in_blocks(*blocks):
-        check(signal, regions, bases, bases, quarter / 4)
+        assert_equals_loops(signal, regions, bases, bases, quarter / 4)
     removed = {"rows": len(entries), "kept": len(entries), "removed": {}}
     assert {name: signal.files[0][name] for name in removed} == removed
 
@@ -145,7 +145,7 @@ def test_fragments_equal_loops(
     cuts = cuts_of(fragments)
     with in_blocks(*blocks):
         signal = Signal(path, small_genome, smoothing=smoothing)
-        check(signal, regions, bases_of_cuts(cuts, smoothing), bases_of_cuts(cuts, 1), threshold)
+        assert_equals_loops(signal, regions, bases_of_cuts(cuts, smoothing), bases_of_cuts(cuts, 1), threshold)
 
 
 RULES = {"unmapped": 4, "secondary": 256, "supplementary": 2048, "duplicate": 1024, "qc_fail": 512}
@@ -176,7 +176,7 @@ def test_reads_equal_loops(tmp_path_factory, write_alignments, small_genome, row
             cuts.append((chrom, cut))
     path = write_alignments(tmp_path_factory.mktemp("r") / "r.bam", reads)
     signal = Signal(path, small_genome, shift=shift, smoothing=smoothing)
-    check(signal, regions, bases_of_cuts(cuts, smoothing), bases_of_cuts(cuts, 1), 2)
+    assert_equals_loops(signal, regions, bases_of_cuts(cuts, smoothing), bases_of_cuts(cuts, 1), 2)
     removed = {rule: count for rule, count in removed.items() if count}
     entry = {"file": "r.bam", "rows": len(reads), "kept": len(cuts), "removed": removed, "renamed": {}}
     assert signal.files == [entry]
@@ -199,7 +199,7 @@ def test_replicates_of_all_kinds_are_averaged_before_the_maximum(
     profile = average([*values, bases_of_cuts(cuts_of(c), 9), bases_of_cuts(starts, 9)])
     raw = average([*values, bases_of_cuts(cuts_of(c), 1), bases_of_cuts(starts, 1)])
     with in_blocks(*blocks):
-        check(Signal(paths, small_genome, shift=(0, 0), smoothing=9), regions, profile, raw, 0.5)
+        assert_equals_loops(Signal(paths, small_genome, shift=(0, 0), smoothing=9), regions, profile, raw, 0.5)
 
 
 def test_the_maximum_of_the_mean_is_not_the_mean_of_the_maxima(tmp_path, small_genome):
