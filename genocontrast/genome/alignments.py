@@ -20,14 +20,20 @@ _CRAM_ENDS = {
 }
 """The container that ends a file, by major version: CRAM 2.1, and 3.0 with all after it (hts-specs, CRAMv3)."""
 _FIRST_WITH_END = (2, 1)
-_CRAM_FIELDS = "required_fields=0x3e"
+_CRAM_FIELDS, _NAME = 0x3E, 0x1
 """FLAG, RNAME, POS, MAPQ and CIGAR: without the bases no reference is needed, nor looked for in the network."""
 _CHECKED_BYTES = 1 << 17
 
 
 @contextmanager
-def alignment_file(path: PathLike) -> Iterator[pysam.AlignmentFile]:
-    """Open a BAM or CRAM file, of CRAM all but the bases; a FileFormatError where it is none, cut or damaged."""
+def alignment_file(path: PathLike, *, named: bool = False) -> Iterator[pysam.AlignmentFile]:
+    """Open a BAM or CRAM file, of CRAM only where reads lie and, if `named`, their names.
+
+    Raises
+    ------
+    FileFormatError
+        Where it is neither BAM nor CRAM, cut or damaged.
+    """
     with open(existing(path), "rb") as raw:
         head = raw.read(6)
     is_cram = head.startswith(_CRAM_MAGIC)
@@ -40,7 +46,8 @@ def alignment_file(path: PathLike) -> Iterator[pysam.AlignmentFile]:
         _refuse_wrong_first_block(path)
     try:
         with quiet():
-            handle = pysam.AlignmentFile(str(path), check_sq=False, format_options=[_CRAM_FIELDS] if is_cram else None)
+            fields = [f"required_fields={_CRAM_FIELDS | _NAME * named:#x}"] if is_cram else None
+            handle = pysam.AlignmentFile(str(path), check_sq=False, format_options=fields)
         with handle:
             yield handle
     except GenocontrastError:

@@ -21,6 +21,7 @@ from genocontrast.genome.tracks import (
     by_name,
     by_sequence,
     fast_table,
+    joined,
     offsets,
     ragged,
     refuse_beyond,
@@ -48,6 +49,12 @@ class BedGraph(Track):
             chrom: tuple(part[name].to_numpy() for name in ("start", "end", "value")) for chrom, part in columns.items()
         }
         self.chroms = self._intervals
+
+    def runs(self, chrom: str, threshold: float) -> tuple[Ints, Ints, float]:
+        """Maximal runs of bases with at least a value, starts and ends, shape=(n,); and the chromosome's highest."""
+        starts, ends, values = self._intervals[chrom]
+        reached = values >= threshold
+        return *joined(starts[reached], ends[reached]), float(values.max())
 
     def _sums(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
         return self._area(chrom, ends) - self._area(chrom, starts)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from genocontrast.artefacts import PathLike, existing
 from genocontrast.errors import FileFormatError
 from genocontrast.genome.tables import truncated
-from genocontrast.genome.tracks import Floats, Ints, Track, same_sequences
+from genocontrast.genome.tracks import Floats, Ints, Track, joined, same_sequences
 
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome
 
 _MAGIC = {struct.pack(f"{order}I", 0x888FFC26): order for order in "<>"}
 _TREE_MAGIC = 0x78CA8C91
+_FLOAT = np.finfo(np.float32)
 _BLOCK = 1 << 21
 """bp of a bigWig held in memory at a time."""
 _GAP = 50_000
@@ -80,6 +81,18 @@ class BigWig(Track):
             where = start + int(np.argmax(np.isinf(values)))
             raise FileFormatError("an infinite value", path=self.path, value=f"{chrom}:{where}-{where + 1}")
         return values
+
+    def runs(self, chrom: str, threshold: float) -> tuple[Ints, Ints, float]:
+        """Maximal runs of bases with at least a value, starts and ends, shape=(n,); and the chromosome's highest."""
+        # As precise as the values, so that a base whose value is given as threshold reaches it; not as low as no data.
+        least = np.float32(np.clip(threshold, _FLOAT.tiny, _FLOAT.max))
+        size, edges, highest = self._sizes[chrom], [np.zeros(0, dtype=np.int64)], -np.inf
+        for begin in range(0, size, _BLOCK):
+            values = self._read(chrom, begin, min(begin + _BLOCK, size))
+            highest = max(highest, float(values.max()))
+            edges.append(np.flatnonzero(np.diff(values >= least, prepend=False, append=False)) + begin)
+        found = np.concatenate(edges)
+        return *joined(found[::2], found[1::2]), highest
 
     def _sums(self, chrom: str, starts: Ints, ends: Ints) -> Floats:
         sums = np.zeros(len(starts))

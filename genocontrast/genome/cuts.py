@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import zlib
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +44,7 @@ _ANY_FLAG = sum(_FLAGS.values())
 _REVERSE = 0x10
 _OVERHANG = 10
 """bp by which a shift for Tn5 may push a fragment past the end of its chromosome."""
+_MIXER = 0x9E3779B1
 _HEADINGS = (b"#", b"track", b"browser")
 _DECIMAL, _NUMBER = re.compile(rb"[-+]?\d*\.\d+(e[-+]?\d+)?", re.I), re.compile(rb"[-+]?\d*\.?\d+(e[-+]?\d+)?", re.I)
 
@@ -81,7 +83,7 @@ class Cuts(Track):
 class Fragments(Cuts):
     """ATAC fragments, already shifted for Tn5: one cut at `start` and one at `end - 1`."""
 
-    def __init__(self, path: PathLike, genome: Genome | None, smoothing: int) -> None:
+    def __init__(self, path: PathLike, genome: Genome | None, smoothing: int, half: int | None) -> None:
         super().__init__(path, genome)
         self.smoothing = smoothing
         _refuse_no_fragments(path)
@@ -92,6 +94,8 @@ class Fragments(Cuts):
         groups = by_sequence(fragments, self, genome)
         if genome is not None:
             groups = self._within(fragments, groups, genome)
+        if half is not None:
+            groups = self._halved(fragments, groups, half)
         self._cuts = {chrom: np.sort(np.concatenate([starts[rows], ends[rows] - 1])) for chrom, rows in groups.items()}
         self.chroms = self._cuts
 
@@ -105,6 +109,17 @@ class Fragments(Cuts):
             self.removed["outside"] = outside
             self.kept = len(fragments) - sum(self.removed.values())
         return {chrom: rows[over[rows] == 0] for chrom, rows in groups.items()}
+
+    def _halved(
+        self, fragments: pd.DataFrame, groups: dict[str, NDArray[np.intp]], half: int
+    ) -> dict[str, NDArray[np.intp]]:
+        """The rows of one half, by a hash of start and end: copies of a fragment share their noise, and so a half."""
+        halves = (pd.util.hash_pandas_object(fragments[["start", "end"]], index=False) % 2).to_numpy()
+        halved = {chrom: rows[halves[rows] == half] for chrom, rows in groups.items()}
+        self.kept = sum(map(len, halved.values()))
+        if other := sum(map(len, groups.values())) - self.kept:
+            self.removed["other_half"] = other
+        return halved
 
 
 def _refuse_no_fragments(path: PathLike) -> None:
@@ -132,17 +147,23 @@ class Alignments(Cuts):
     """Reads of a BAM or CRAM file: one cut at the 5' end of each primary, mapped, unique read, shifted for Tn5."""
 
     def __init__(
-        self, path: PathLike, genome: Genome | None, smoothing: int, shift: tuple[int, int], min_mapq: int
+        self,
+        path: PathLike,
+        genome: Genome | None,
+        smoothing: int,
+        half: int | None,
+        shift: tuple[int, int],
+        min_mapq: int,
     ) -> None:
         super().__init__(path, genome)
         self.smoothing = smoothing
-        with alignment_file(path) as handle:
+        with alignment_file(path, named=half is not None) as handle:
             sizes = dict(zip(handle.references, handle.lengths, strict=True))
             # Before the reads, which take minutes: a file of another assembly is refused at once.
             known = self._known(sizes, genome)
             names = same_sizes(sizes, known, genome, path)
             with quiet():
-                found, removed = _read_cuts(handle, path, shift, min_mapq)
+                found, halves, removed = _read_cuts(handle, path, shift, min_mapq, halved=half is not None)
         if genome is not None:
             # A second genome in the header, such as a spike-in, is no fault as long as few reads lie on it.
             counts = {name: len(found.get(name, ())) for name in sizes if name in known or name in found}
@@ -156,6 +177,10 @@ class Alignments(Cuts):
                 continue
             within = (cuts >= 0) & (cuts < sizes[old])
             removed["outside"] += int((~within).sum())
+            if half is not None:
+                other = within & (halves[old] != half)
+                removed["other_half"] += int(other.sum())
+                within &= ~other
             self._cuts[names[old]] = np.sort(cuts[within])
         self.removed = {rule: count for rule, count in removed.items() if count}
         self.kept = sum(map(len, self._cuts.values()))
@@ -184,10 +209,11 @@ def _refuse_empty(kept: int, rows: int, removed: Mapping[str, int], path: PathLi
 
 
 def _read_cuts(
-    handle: pysam.AlignmentFile, path: PathLike, shift: tuple[int, int], min_mapq: int
-) -> tuple[dict[str, Ints], Counter[str]]:
-    """Shifted cuts of each sequence in the file's order, and the reads removed by each rule."""
+    handle: pysam.AlignmentFile, path: PathLike, shift: tuple[int, int], min_mapq: int, *, halved: bool
+) -> tuple[dict[str, Ints], dict[str, NDArray[np.int8]], Counter[str]]:
+    """Shifted cuts of each sequence in the file's order, their halves if asked for, and the reads that rules remove."""
     cuts = [array("q") for _ in handle.references]
+    halves = [array("b") for _ in handle.references]
     removed: Counter[str] = Counter()
     for number, read in enumerate(handle.fetch(until_eof=True), start=1):
         end = read.reference_end
@@ -195,14 +221,28 @@ def _read_cuts(
             removed["unmapped"] += 1
         elif (rule := _removed_by(read, min_mapq)) is not None:
             removed[rule] += 1
-        elif read.flag & _REVERSE:
-            cuts[read.reference_id].append(end - 1 + shift[1])
         else:
-            cuts[read.reference_id].append(read.reference_start + shift[0])
+            place = end - 1 + shift[1] if read.flag & _REVERSE else read.reference_start + shift[0]
+            cuts[read.reference_id].append(place)
+            if halved:
+                halves[read.reference_id].append(_half(read.query_name, path))
         if number % _PROGRESS == 0:
             _log.info("%s: %d reads", path, number)
-    found = zip(handle.references, cuts, strict=True)
-    return {name: np.frombuffer(its, dtype=np.int64) for name, its in found if its}, removed
+    return _arrays(handle.references, cuts), _arrays(handle.references, halves), removed
+
+
+def _arrays(names: Sequence[str], found: Sequence[array]) -> dict[str, NDArray]:
+    return {name: np.frombuffer(its, dtype=its.typecode) for name, its in zip(names, found, strict=True) if its}
+
+
+def _half(name: str | None, path: PathLike) -> int:
+    """Half of a read by its name alone, so that mates fall together, in whatever order the file has them."""
+    if not name or name == "*":
+        remedy = "give a file whose reads have names: those of mates are the same"
+        raise FileFormatError("a read has no name, by which mates fall into the same half", path=path, remedy=remedy)
+    pair = name[:-2] if name.endswith(("/1", "/2")) else name
+    # A bit of a CRC is the parity of some bits of the name, which may hold the place; the product's upper bits are not.
+    return (zlib.crc32(pair.encode()) * _MIXER >> 31) & 1
 
 
 def _removed_by(read: pysam.AlignedSegment, min_mapq: int) -> str | None:

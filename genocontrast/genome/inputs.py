@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from genocontrast.config import GenomeConfig
-from genocontrast.errors import GenocontrastWarning
+from genocontrast.errors import GenocontrastWarning, RegionError
+from genocontrast.genome.bedgraph import BedGraph
+from genocontrast.genome.bigwig import BigWig
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.names import MAX_LOST
 from genocontrast.genome.promoters import start_sites, surroundings
 from genocontrast.genome.regions import load_regions
-from genocontrast.genome.signal import Signal
-from genocontrast.genome.tables import is_annotation
+from genocontrast.genome.signal import BIGWIG, Signal
+from genocontrast.genome.tables import is_annotation, suffix
 
 _PLACES = {"chrom": "object", "start": "int64", "end": "int64"}
 _BED3 = list(_PLACES)
@@ -44,7 +47,7 @@ class Inputs:
     excluded, annotation : pandas.DataFrame
         chrom, start, end, and source or feature.
     files : list of dict
-        role, file, rows, kept and renamed of each file.
+        role, file, rows, kept and renamed of each file; of a track as evidence rows are its regions.
     paths : dict of str to str
         Path of each file by its role.
     """
@@ -100,7 +103,10 @@ class Inputs:
     def _evidence(self, config: GenomeConfig) -> pd.DataFrame:
         parts = [self.sites[_BED3].assign(source=_source(config.promoters, config.promoter_features), kind="tss")]
         for entry in config.evidence:
-            regions = self._read("evidence", entry.path, entry.features)
+            if entry.threshold is None:
+                regions = self._read("evidence", entry.path, entry.features)
+            else:
+                regions = self._reaching(entry.path, entry.threshold)
             if entry.only_without_tss:
                 known = regions["name"].isin(self.sites["name"]) & (regions["name"] != ".")
                 self.files[-1]["with_tss"] = int(known.sum())
@@ -108,6 +114,25 @@ class Inputs:
             around = surroundings(regions, entry.upstream, entry.downstream, self.genome.sizes)
             parts.append(around.assign(source=_source(entry.path, entry.features), kind="evidence"))
         return pd.concat(parts, ignore_index=True)
+
+    def _reaching(self, path: str, threshold: float) -> pd.DataFrame:
+        """Runs of bases on which a track reaches a threshold, as regions without name or strand."""
+        track = BigWig(path, self.genome) if suffix(path) in BIGWIG else BedGraph(path, self.genome)
+        parts, highest = [], -np.inf
+        with track.opened() as opened:
+            for chrom in (chrom for chrom in self.genome.sizes if chrom in track.chroms):
+                starts, ends, top = opened.runs(chrom, threshold)
+                highest = max(highest, top)
+                parts.append(pd.DataFrame({"chrom": chrom, "start": starts, "end": ends}))
+        regions = pd.concat(parts, ignore_index=True).assign(name=".", strand=".")
+        if regions.empty:
+            remedy = (
+                "lower it; a track of the reverse strand may hold negative values, whose sign is then to be changed"
+            )
+            problem = f"no base reaches the threshold of {threshold:.7g}: this track's highest value is {highest:.7g}"
+            raise RegionError(problem, path=path, remedy=remedy)
+        self._record("evidence", path, rows=len(regions), kept=len(regions), renamed=track.renamed)
+        return regions
 
     def _annotation(self, config: GenomeConfig) -> pd.DataFrame:
         if config.annotation is None:

@@ -25,8 +25,8 @@ from genocontrast.genome.tracks import Floats, Ints, Track, by_name, offsets, ra
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome
 
-_BIGWIG = {".bw", ".bigwig"}
-_BEDGRAPH = {".bedgraph", ".bdg", ".bg"}
+BIGWIG = {".bw", ".bigwig"}
+BEDGRAPH = {".bedgraph", ".bdg", ".bg"}
 _FRAGMENTS = {".bed", ".bedpe", ".tsv"}
 _ALIGNMENTS = {".bam", ".cram"}
 _KINDS = "bigWig (.bw, .bigwig), bedGraph (.bedgraph, .bdg, .bg), fragments (.bed, .bedpe, .tsv), BAM or CRAM"
@@ -55,13 +55,16 @@ class Signal:
     smoothing : int
         Width, bp, to which each cut is extended, centred, for `max`, `summit` and `open_fraction`, as MACS does with
         ``--shift -75 --extsize 150``. bigWig and bedGraph are taken as they are.
+    half : 0 or 1, optional
+        Take a fixed random half of each file's fragments (equal ones fall together) or reads (mates fall together,
+        told by their name): halves 0 and 1 share none, and are all of them together. See `divisible`.
 
     Attributes
     ----------
     files : list of dict
         For each replicate: file; rows (fragments, intervals or reads) and kept (None for bigWig); removed, the number
-        by rule (unmapped, secondary, supplementary, duplicate, qc_fail, low_mapq, outside, unknown_sequence; only
-        rules that removed any), so that rows are kept and removed together; renamed.
+        by rule (unmapped, secondary, supplementary, duplicate, qc_fail, low_mapq, outside, unknown_sequence,
+        other_half; only rules that removed any), so that rows are kept and removed together; renamed.
 
     Raises
     ------
@@ -69,7 +72,7 @@ class Signal:
         For a file that is missing, truncated, empty, of an unknown kind or of another assembly. Intervals of a bedGraph
         may end up to 1,000 bp past their chromosome, and are cut there; fragments up to 10 bp, and are removed.
     ShapeError
-        For a negative `min_mapq` or a `smoothing` below 1.
+        For a negative `min_mapq`, a `smoothing` below 1 or half of a bigWig or bedGraph.
 
     Warns
     -----
@@ -90,16 +93,19 @@ class Signal:
         shift: tuple[int, int] = (4, -5),
         min_mapq: int = 30,
         smoothing: int = 150,
+        half: int | None = None,
     ) -> None:
-        listed: list[PathLike] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        listed = _listed(paths)
         if not listed:
             raise FileFormatError("no signal file", remedy=f"name at least one file: {_KINDS}")
         if smoothing < 1:
             raise ShapeError("smoothing must be at least 1 bp", value=smoothing)
         if min_mapq < 0:
             raise ShapeError("min_mapq must be at least 0", value=min_mapq)
+        if half is not None:
+            _check_half(half, listed)
         self._sizes = None if genome is None else genome.sizes
-        self._tracks = [_open(path, genome, shift, min_mapq, smoothing) for path in listed]
+        self._tracks = [_open(path, genome, shift, min_mapq, smoothing, half) for path in listed]
         self.files = [
             {
                 "file": Path(path).name,
@@ -113,6 +119,11 @@ class Signal:
 
     def __repr__(self) -> str:
         return f"Signal({', '.join(str(entry['file']) for entry in self.files)})"
+
+    @staticmethod
+    def divisible(paths: PathLike | Sequence[PathLike]) -> bool:
+        """Whether every file holds fragments or reads, by its extension, so that `half` can be asked for."""
+        return all(suffix(path) in _FRAGMENTS | _ALIGNMENTS for path in _listed(paths))
 
     def mean(self, regions: pd.DataFrame) -> NDArray[np.float64]:
         """Mean signal per base of each region; of cuts their number, not smoothed, per base.
@@ -275,14 +286,30 @@ def _check(regions: pd.DataFrame, sizes: dict[str, int] | None) -> None:
     return None
 
 
-def _open(path: PathLike, genome: Genome | None, shift: tuple[int, int], min_mapq: int, smoothing: int) -> Track:
+def _listed(paths: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _check_half(half: int, paths: Sequence[PathLike]) -> None:
+    """Before any file is read, which takes minutes."""
+    if half not in (0, 1):
+        raise ShapeError("half must be 0, 1 or None", value=half)
+    for path in paths:
+        if suffix(path) in BIGWIG | BEDGRAPH:
+            remedy = "give the fragments or reads that it was made of (.bed, .bedpe, .tsv, .bam, .cram)"
+            raise ShapeError("a bigWig or bedGraph cannot be halved: its reads are summed", path=path, remedy=remedy)
+
+
+def _open(
+    path: PathLike, genome: Genome | None, shift: tuple[int, int], min_mapq: int, smoothing: int, half: int | None
+) -> Track:
     kind = suffix(path)
-    if kind in _BIGWIG:
+    if kind in BIGWIG:
         return BigWig(path, genome)
-    if kind in _BEDGRAPH:
+    if kind in BEDGRAPH:
         return BedGraph(path, genome)
     if kind in _FRAGMENTS:
-        return Fragments(path, genome, smoothing)
+        return Fragments(path, genome, smoothing, half)
     if kind in _ALIGNMENTS:
-        return Alignments(path, genome, smoothing, shift, min_mapq)
+        return Alignments(path, genome, smoothing, half, shift, min_mapq)
     raise FileFormatError("unknown kind of signal file", path=path, remedy=f"give {_KINDS}")

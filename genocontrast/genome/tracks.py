@@ -195,6 +195,13 @@ def same_sizes(
     return names
 
 
+def joined(starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
+    """Ascending, disjoint intervals, those that touch made one."""
+    opens = np.ones(len(starts), dtype=bool)
+    opens[1:] = starts[1:] != ends[:-1]
+    return starts[opens], ends[np.roll(opens, -1)]
+
+
 def offsets(widths: Ints) -> Ints:
     """Where each of several pieces begins when they are laid end to end, shape=(n,)."""
     return np.cumsum(widths) - widths

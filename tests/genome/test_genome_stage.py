@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyBigWig
 import pytest
 from rich.console import Console
 
 from genocontrast.artefacts import read_json, read_parquet
 from genocontrast.config import parse_config
-from genocontrast.errors import GenocontrastWarning, RegionError
+from genocontrast.errors import ConfigError, GenocontrastWarning, RegionError
 from genocontrast.genome.check import summary
 from genocontrast.genome.plausibility import doubts, remarks
+from genocontrast.genome.signal import BEDGRAPH, BIGWIG
 from genocontrast.genome.stage import prepare, run
 
 FILES = ("promoters", "evidence", "open_chromatin", "excluded", "annotation")
@@ -145,6 +147,79 @@ def test_evidence_with_a_measured_tss_may_be_skipped(tmp_path):
     assert prepared.record["counts"]["evidence_with_tss"] == 1
     (entry,) = [entry for entry in prepared.record["files"] if entry["role"] == "evidence"]
     assert (entry["rows"], entry["kept"], entry["with_tss"]) == (3, 3, 1)
+
+
+def track(folder, name, text):
+    """Values as bedGraph, or as the bigWig of them."""
+    path = folder / name
+    rows = [line.split("\t") for line in text.splitlines()]
+    if path.suffix == ".bw":
+        with pyBigWig.open(str(path), "w") as handle:
+            handle.addHeader([(f"chr{n}", 2000) for n in (1, 2, 3, 4)])
+            for chrom, start, end, value in rows:
+                handle.addEntries([f"chr{chrom}"], [int(start)], ends=[int(end)], values=[float(value)])
+    else:
+        path.write_text(text)
+    return str(path)
+
+
+VALUES = "1\t10\t20\t5\n1\t20\t25\t7\n1\t25\t30\t4.9\n1\t30\t31\t5\n3\t1990\t2000\t6\n4\t0\t9\t1\n"
+
+
+@pytest.mark.parametrize("name", ["cage.bedgraph", "cage.bw"])
+def test_bases_on_which_a_track_reaches_its_threshold_are_evidence(tmp_path, name):
+    entry = {"path": track(tmp_path, name, VALUES), "threshold": 5}
+    for wider, places in (
+        ({}, [["chr1", 10, 25], ["chr1", 30, 31], ["chr3", 1990, 2000]]),
+        ({"upstream": 7, "downstream": 12}, [["chr1", 0, 37], ["chr1", 18, 43], ["chr3", 1978, 2000]]),
+    ):
+        prepared = prepare(small(tmp_path, evidence=[entry | wider]))
+        found = prepared.evidence.query("kind == 'evidence'")
+        assert found[["chrom", "start", "end", "source"]].to_numpy().tolist() == [[*place, name] for place in places]
+    (entry,) = [entry for entry in prepared.record["files"] if entry["role"] == "evidence"]
+    assert (entry["rows"], entry["kept"]) == (3, 3)
+    assert entry["renamed"] == ({} if name == "cage.bw" else {"1": "chr1", "3": "chr3", "4": "chr4"})
+
+
+@pytest.mark.parametrize("name", ["cage.bdg", "cage.bw"])
+@pytest.mark.parametrize(("sign", "highest"), [("", "7"), ("-", "0")])
+def test_a_threshold_that_no_base_reaches_is_refused_with_the_highest_value(tmp_path, name, sign, highest):
+    rows = VALUES.replace("\t5\n", f"\t{sign}5\n").replace("\t7\n", f"\t{sign}7\n").replace("\t4.9", f"\t{sign}4.9")
+    text = rows.replace("\t6\n", f"\t{sign}6\n").replace("\t1\n", "\t0\n")
+    evidence = [{"path": track(tmp_path, name, text), "threshold": 7.5}]
+    message = rf"no base reaches the threshold of 7\.5: this track's highest value is {highest}\n"
+    with pytest.raises(RegionError, match=message) as caught:
+        prepare(small(tmp_path, evidence=evidence))
+    assert caught.value.path == evidence[0]["path"]
+    assert "negative values" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", [".bw", ".bigWig", ".bedGraph.gz", ".bdg", ".bg"])
+def test_a_track_as_evidence_needs_a_threshold_and_features_with_names_are_none_of_it(kind):
+    with pytest.raises(ConfigError, match=rf"genome\.evidence\.0.*cage{kind} is a track of values: add `threshold`"):
+        small_evidence(path=f"a/cage{kind}")
+    with pytest.raises(ConfigError, match=r"remove `only_without_tss`"):
+        small_evidence(path=f"a/cage{kind}", threshold=1, only_without_tss=True)
+    assert small_evidence(path=f"a/cage{kind}", threshold=1).threshold == 1
+    for threshold in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="threshold"):
+            small_evidence(path=f"a/cage{kind}", threshold=threshold)
+
+
+@pytest.mark.parametrize("name", ["caps.bed", "peaks.narrowPeak.gz", "genes.gtf", "bw", "a.bw/caps"])
+def test_a_threshold_of_regions_is_refused(name):
+    with pytest.raises(ConfigError, match=r"holds regions, which have no threshold: remove it"):
+        small_evidence(path=name, threshold=1)
+
+
+def small_evidence(**entry):
+    genome = {"fasta": "g.fa", "promoters": "g.gtf", "signal": ["s.bw"], "evidence": [entry]}
+    return parse_config({"name": "x", "genome": genome}).genome.evidence[0]
+
+
+def test_the_kinds_of_tracks_are_those_of_the_signal():
+    for kind in BIGWIG | BEDGRAPH:
+        assert small_evidence(path=f"cage{kind}", threshold=1)
 
 
 def test_open_chromatin_always_has_a_summit(tmp_path):
