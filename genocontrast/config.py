@@ -20,7 +20,9 @@ from genocontrast.errors import ConfigError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-Covariate = Literal["gc", "cpg", "accessibility", "repeat"]
+COVARIATES = ("gc", "cpg", "accessibility", "open_fraction", "repeat", "n", "length", "tss_distance", "kmers")
+"""Covariates that need no track of their own; negatives/covariates.py says what they measure."""
+Tier = Literal["random", "gc", "open", "nearby"]
 Position = Literal["five_prime", "summit"]
 SIMULATED_MEGABASES = 10.0
 """Size of the simulated genome, Mb."""
@@ -54,7 +56,9 @@ class EvidenceConfig(Section):
     """One file of places that may be promoters: no decoy comes near any of them."""
 
     path: FilePath
-    """GFF3, GTF, BED or narrowPeak file; gzip allowed."""
+    """GFF3, GTF, BED or narrowPeak file, or a bigWig or bedGraph (with `threshold`); gzip allowed, but of a bigWig."""
+    threshold: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """For a bigWig or bedGraph (CAGE, H3K4me3): its bases with at least this value are the evidence."""
     features: list[str] = []
     """Feature types to take from a GFF3 or GTF file (column 3); empty takes all."""
     upstream: int = Field(0, ge=0)
@@ -63,6 +67,23 @@ class EvidenceConfig(Section):
     """bp kept clear downstream of each region's 5' end."""
     only_without_tss: bool = False
     """Skip features whose name has a TSS in `promoters`: the measured start speaks for them."""
+
+    @model_validator(mode="after")
+    def _threshold_of_tracks(self) -> Self:
+        kinds = [part for part in Path(self.path.lower()).suffixes if part not in (".gz", ".bgz")]
+        is_track = bool(kinds) and kinds[-1] in (".bw", ".bigwig", ".bedgraph", ".bdg", ".bg")
+        if is_track and self.threshold is None:
+            raise ValueError(
+                f"{Path(self.path).name} is a track of values: add `threshold`, from which on a base is evidence"
+            )
+        if self.threshold is not None and not is_track:
+            raise ValueError(
+                f"{Path(self.path).name} holds regions, which have no threshold: remove it "
+                "(it is for .bw, .bigwig, .bedgraph, .bdg and .bg)"
+            )
+        if is_track and self.only_without_tss:
+            raise ValueError(f"{Path(self.path).name} is a track, which names no feature: remove `only_without_tss`")
+        return self
 
 
 class AnnotationConfig(Section):
@@ -176,18 +197,41 @@ class GenomeConfig(Section):
 class NegativesConfig(Section):
     """The pool of candidate decoys and how they are matched to promoters."""
 
-    candidates: Literal["summits", "tiles"] = "summits"
-    """Where candidate windows lie: on peak summits, or tiled over the whole genome."""
+    candidates: list[Literal["summits", "peaks", "genome"]] = Field(["summits"], min_length=1)
+    """Where candidate windows lie: on peak summits, tiled over the peaks, tiled over the whole genome, or several."""
     stride: int = Field(50, ge=1)
     """Step between tiled windows, bp."""
     min_accessibility: float = Field(0.0, ge=0)
     """Windows of both classes need at least this accessibility: log(1 + total signal in the window)."""
     tss_buffer: int = Field(500, ge=0)
     """bp kept clear around every TSS of every transcript."""
-    covariates: list[Covariate] = Field(["gc", "cpg", "accessibility"], min_length=1)
-    """What decoys are matched on."""
+    promoter_margin: int | None = Field(None, ge=0)
+    """bp kept clear on each side of every promoter window; null: the width of a window."""
+    covariates: list[str] = Field(["gc", "cpg", "accessibility"], min_length=1)
+    """What decoys are matched on: gc, cpg, accessibility, open_fraction, repeat (soft-masked fraction), n (fraction
+    of N), length, tss_distance (to the nearest TSS outside of the window), kmers (3-mer composition), or a name in
+    `tracks`."""
+    also_measured: list[str] = ["open_fraction", "repeat"]
+    """Covariates that decoys are not matched on: shown in the balance, given to the baselines, not gated."""
+    tracks: dict[str, FilePath] = {}
+    """Further covariates by name (mappability, conservation, a second assay): bigWig, bedGraph, fragments or BAM."""
+    method: Literal["caliper", "cardinality", "greedy"] = "caliper"
+    """caliper: the closest pairs (exact assignment). cardinality: as many promoters as the pool can balance, then the
+    closest pairs among them; for a pool that is scarce. greedy: caliper without the optimum, to compare."""
     caliper: float = Field(0.5, gt=0)
     """Largest Euclidean distance between the two of a pair, in standard deviations of the promoters' covariates."""
+    tolerance: float = Field(0.01, gt=0)
+    """Imbalance that cardinality matching may leave, in standard deviations; of cumulatives, twice as much."""
+    ratio: int = Field(1, ge=1)
+    """Decoys per promoter; where the pool has no more, a promoter keeps fewer, but at least one."""
+    exact: list[FilePath] = []
+    """What a decoy shares with its promoter exactly: `chrom`, or BED files of named regions (chromosome arms, cell
+    types, domains): both lie wholly in a region of one name, or both in none."""
+    tiers: list[Tier] = ["random", "gc", "open", "nearby"]
+    """Easier decoys for the same promoters, to compare with: anywhere in the genome; of the same GC; open, unmatched;
+    and beside the promoter, outside of all buffers. The matched decoys are the tier `hard`."""
+    signal_check: bool = True
+    """Match again on one replicate, or on one half of the fragments, and measure the balance on the other one."""
     min_retention: float = Field(0.8, ge=0, le=1)
     """The balance gate fails where a smaller fraction of the promoters finds a decoy."""
     max_smd: float = Field(0.1, gt=0)
@@ -196,6 +240,17 @@ class NegativesConfig(Section):
     """What an unbalanced decoy set does: stop the run, or go on with a warning and a red badge in the report."""
     permute_labels: bool = False
     """Negative control: swap promoter and decoy at random within pairs, so that nothing can be learned."""
+
+    @model_validator(mode="after")
+    def _known_covariates(self) -> Self:
+        clash = sorted(set(self.tracks) & set(COVARIATES))
+        if clash:
+            raise ValueError(f"tracks: '{clash[0]}' is a covariate already; choose another name")
+        for name in [*self.covariates, *self.also_measured]:
+            if name not in COVARIATES and name not in self.tracks:
+                known = ", ".join([*COVARIATES, *self.tracks])
+                raise ValueError(f"unknown covariate '{name}'; known: {known}; name the file of another one in tracks")
+        return self
 
 
 class KmersConfig(Section):
@@ -247,6 +302,9 @@ class TrainingConfig(Section):
     """Weight of telling windows from surrogates of the same dinucleotide composition: it makes filters find motifs."""
     max_shift: int = Field(20, ge=0)
     """Training windows move by up to this many bp in either direction, both classes alike."""
+    mined_rounds: int = Field(0, ge=0, le=3)
+    """Further rounds of training on what the model before confuses with promoters: decoys chosen anew, nearest in
+    embedding, within the same covariate limits."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where there is one."""
 

@@ -22,7 +22,15 @@ COLUMNS: dict[str, str] = {
     "log_q": "float32",
     "evidence": "object",
 }
-"""Columns and types; every further column is a covariate, float64. label: 1 promoter, 0 decoy."""
+"""Columns and types; every further column is a covariate, float64.
+
+label: 1 promoter, 0 decoy. pair_id: a promoter and its decoys, the same in every tier. tier: how the decoys were chosen,
+`HARD` or easier (negatives/tiers.py), or mined (training/mining.py). log_q: log of the expected count of a decoy among
+its promoter's negatives, for the correction of sampling: 0 for one that was chosen for that very promoter, -log(n) for
+one drawn from n windows. Not applied to matched decoys: that would undo the hardness which they were chosen for.
+"""
+HARD = "hard"
+"""The tier of the matched decoys."""
 _ORDER = ["tier", "chrom", "start", "end", "label"]
 
 
@@ -54,7 +62,10 @@ def check_examples(examples: pd.DataFrame, path: PathLike | None = None) -> pd.D
     _refuse(examples, examples["start"].to_numpy() >= examples["end"].to_numpy(), "the window is empty", path)
     pairs = examples.groupby(["tier", "pair_id"])
     _refuse(examples, pairs["split"].transform("nunique") > 1, "the pair is torn between splits", path)
-    _refuse(examples, pairs["label"].transform("nunique") < 2, "the pair has a promoter or a decoy only", path)
+    promoters = pairs["label"].transform("sum")
+    lonely = (promoters == 0) | (promoters == pairs["label"].transform("size"))
+    _refuse(examples, lonely, "the pair has a promoter or a decoy only", path)
+    _refuse(examples, promoters > 1, "the pair has several promoters", path)
     for split in SPLITS:
         classes = examples.loc[examples["split"] == split, "label"].nunique()
         if classes < 2:

@@ -79,7 +79,7 @@ def test_variables_in_paths(monkeypatch):
         (
             "name: x\ngenome:\n  fasta: a\n  promoters: p\n  signal: [s]\n  evidence:\n"
             "    - path: e\n      upstrem: 1\n",
-            r"line 8: unknown key 'genome\.evidence\.0\.upstrem'[\s\S]*only_without_tss, path, upstream",
+            r"line 8: unknown key 'genome\.evidence\.0\.upstrem'[\s\S]*only_without_tss, path, threshold, upstream",
         ),
         ("name: x\ngenome:\n  fasta: a\n  promoters: p\n  signal: [s]\n  upstream: -4\n", r"line 6: .*-4"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +27,12 @@ class Balance:
     Attributes
     ----------
     table : DataFrame
-        A row per covariate: covariate, smd_before, smd_after, ks_before, ks_after, variance_ratio_after, passed.
-        SMD is in standard deviations of the unmatched training promoters, the same before and after.
+        A row per covariate: covariate; smd, variance_ratio and ks, each ``_before`` (all promoters against the whole
+        pool), ``_after`` (promoters that kept a decoy against their decoys) and ``_all`` (all promoters against the
+        decoys: what dropping promoters did); matched; passed. SMD is in standard deviations of the unmatched training
+        promoters, the same before and after; the variance ratio is promoters over decoys.
     two_sample_auroc : tuple of float
-        AUROC (value, low, high) of telling promoters from decoys by the covariates alone; 0.5 is perfect balance.
+        AUROC (value, low, high) of telling promoters from decoys by the matched covariates alone; 0.5 is perfect.
     retention : float
         Fraction of the promoters that kept a decoy.
     """
@@ -41,9 +43,10 @@ class Balance:
 
     def failures(self, min_retention: float = _GATE.min_retention) -> list[str]:
         """What is wrong with the balance, a line each; empty when it passes."""
+        failed = self.table[self.table["matched"] & ~self.table["passed"]]
         lines = [
             f"{row['covariate']}: |SMD| {abs(row['smd_after']):.3f}, KS {row['ks_after']:.3f}"
-            for _, row in self.table[~self.table["passed"]].iterrows()
+            for _, row in failed.iterrows()
         ]
         value, low, high = self.two_sample_auroc
         if abs(value - 0.5) > AUROC_MARGIN and not low <= 0.5 <= high:
@@ -61,7 +64,8 @@ class Balance:
             raise BalanceError(
                 "the decoys are not like the promoters:\n  " + "\n  ".join(failures) + f"\n{self.table.to_string()}",
                 remedy="a smaller negatives.caliper balances better and drops more promoters; a larger pool "
-                "(more open chromatin, smaller buffers) retains more; negatives.min_retention states the floor",
+                "(more open chromatin, smaller buffers) retains more, and so does negatives.method: cardinality; "
+                "negatives.min_retention states the floor",
             )
 
     @property
@@ -74,7 +78,8 @@ def measure_balance(
     examples: pd.DataFrame,
     promoters: pd.DataFrame,
     candidates: pd.DataFrame,
-    covariates: Sequence[str],
+    scale: Mapping[str, float],
+    matched: Sequence[str],
     max_smd: float = _GATE.max_smd,
     seed: int = 0,
 ) -> Balance:
@@ -85,79 +90,83 @@ def measure_balance(
     examples : DataFrame
         The matched examples.
     promoters, candidates : DataFrame
-        All promoters and candidates before matching, with `split` and the covariates.
-    covariates : sequence of str
-        Columns to compare.
+        All promoters and candidates before matching, with the covariates.
+    scale : mapping of str to float
+        Standard deviation of each covariate to compare, over the unmatched training promoters.
+    matched : sequence of str
+        The covariates that were matched on: the others are shown, and neither gated nor given to the classifier.
     max_smd : float
         Largest absolute standardised mean difference that passes.
     seed : int
         Seed of folds and resamples.
     """
     positive, negative = examples[examples["label"] == 1], examples[examples["label"] == 0]
-    training = promoters[promoters["split"] == "train"]
     max_ks = max(KS_FLOOR, 1.36 * np.sqrt(2 / max(len(positive), 1)))  # two-sample KS at alpha = .05
     rows = []
-    for name in covariates:
-        spread = float(training[name].std(ddof=1)) or 1.0
-        after = (positive[name].mean() - negative[name].mean()) / spread
-        ks_after = _ks(positive[name], negative[name])
-        rows.append(
-            {
-                "covariate": name,
-                "smd_before": (promoters[name].mean() - candidates[name].mean()) / spread,
-                "smd_after": after,
-                "ks_before": _ks(promoters[name], candidates[name]),
-                "ks_after": ks_after,
-                "variance_ratio_after": positive[name].var() / max(negative[name].var(), 1e-12),
-                "passed": bool(abs(after) <= max_smd and ks_after <= max_ks),
-            }
-        )
-    auroc = two_sample_auroc(examples, covariates, seed)
+    for name, spread in scale.items():
+        row: dict[str, object] = {"covariate": name}
+        for when, ours, theirs in (
+            ("before", promoters, candidates), ("after", positive, negative), ("all", promoters, negative)
+        ):  # fmt: skip
+            row |= {f"{what}_{when}": value for what, value in compare(ours[name], theirs[name], spread).items()}
+        passed = abs(float(str(row["smd_after"]))) <= max_smd and float(str(row["ks_after"])) <= max_ks
+        rows.append({**row, "matched": name in matched, "passed": bool(passed)})
+    auroc = two_sample_auroc(examples, matched, seed)
     return Balance(pd.DataFrame(rows), auroc, len(positive) / max(len(promoters), 1))
 
 
-def _ks(first: pd.Series, second: pd.Series) -> float:
-    return float(ks_2samp(first, second, method="asymp").statistic)
+def compare(ours: pd.Series, theirs: pd.Series, spread: float) -> dict[str, float]:
+    """SMD, variance ratio and KS of one covariate in two samples; the SMD in units of `spread`."""
+    variance = float(theirs.var())
+    return {
+        "smd": float(ours.mean() - theirs.mean()) / spread,
+        "variance_ratio": float(ours.var()) / max(variance, 1e-12),
+        "ks": float(ks_2samp(ours, theirs, method="asymp").statistic),
+    }
 
 
 def two_sample_auroc(examples: pd.DataFrame, covariates: Sequence[str], seed: int) -> tuple[float, float, float]:
     """AUROC of a classifier that sees the covariates only, with a 95 % interval over pairs.
 
-    Logistic regression on the covariates and their squares, so that a difference in spread is seen too; scores are
-    out of fold, and the two of a pair share a fold. Source: Lopez-Paz and Oquab, ICLR 2017.
+    Logistic regression on the covariates, their squares and products, so that a difference in spread is seen too;
+    scores are out of fold, and all of a pair share a fold. Source: Lopez-Paz and Oquab, ICLR 2017.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-    pairs = examples.sort_values(["pair_id", "label"], kind="stable")
-    if len(pairs) < 2 * FOLDS:
+    pairs = examples["pair_id"].nunique()
+    if pairs < FOLDS:
         raise BalanceError(
-            f"{len(pairs) // 2} pairs are too few to judge the balance",
+            f"{pairs} pairs are too few to judge the balance",
             remedy="raise negatives.caliper, or give more promoters and open chromatin",
         )
-    model = make_pipeline(
-        StandardScaler(), PolynomialFeatures(2, include_bias=False), LogisticRegression(max_iter=1000)
-    )
+    classifier = LogisticRegression(max_iter=1000, solver="newton-cholesky", class_weight="balanced")
+    model = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler(), classifier)
     folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-    values, labels = pairs[list(covariates)].to_numpy(), pairs["label"].to_numpy()
-    score = cross_val_predict(model, values, labels, groups=pairs["pair_id"], cv=folds, method="decision_function")
-    decoy, promoter = score.reshape(-1, 2).T  # (pairs,) each: label 0 sorts first
-    return _auroc_interval(promoter, decoy, np.random.default_rng(seed))
+    values, labels = examples[list(covariates)].to_numpy(), examples["label"].to_numpy()
+    score = cross_val_predict(model, values, labels, groups=examples["pair_id"], cv=folds, method="decision_function")
+    return _auroc_interval(score, labels, examples["pair_id"].to_numpy(), np.random.default_rng(seed))
 
 
 def _auroc_interval(
-    promoter: NDArray[np.float64], decoy: NDArray[np.float64], rng: np.random.Generator
+    score: NDArray[np.float64], labels: NDArray[np.int8], pair_id: NDArray[np.int32], rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    from sklearn.metrics import roc_auc_score
+    """AUROC, and its interval over resampled pairs: a resample gives weights, and the scores are sorted only once."""
+    number = np.unique(pair_id, return_inverse=True)[1]
+    order = np.argsort(score, kind="stable")
+    ties = np.concatenate([[0], np.cumsum(np.diff(score[order]) > 0)])
+    promoter, of_pair = labels[order] == 1, number[order]
 
-    labels = np.repeat([1, 0], len(promoter))
+    def auroc(weight: NDArray) -> float:
+        mine = weight[of_pair]
+        ours = np.bincount(ties, np.where(promoter, mine, 0.0))
+        theirs = np.bincount(ties, np.where(promoter, 0.0, mine))
+        below = np.cumsum(theirs) - theirs / 2
+        return float((ours * below).sum() / (ours.sum() * theirs.sum()))
 
-    def auroc(rows: NDArray[np.int64]) -> float:
-        return float(roc_auc_score(labels, np.concatenate([promoter[rows], decoy[rows]])))
-
-    n = len(promoter)
-    resampled = [auroc(rng.integers(0, n, n)) for _ in range(RESAMPLES)]
+    pairs = int(number.max()) + 1
+    resampled = [auroc(np.bincount(rng.integers(0, pairs, pairs), minlength=pairs)) for _ in range(RESAMPLES)]
     low, high = np.quantile(resampled, [0.025, 0.975])
-    return auroc(np.arange(n)), float(low), float(high)
+    return auroc(np.ones(pairs)), float(low), float(high)

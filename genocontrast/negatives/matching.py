@@ -1,72 +1,30 @@
-"""Pair each promoter with the decoy most like it: exact assignment on a sparse graph, without replacement."""
+"""Pair each promoter with the decoys most like it: exact assignment on a sparse graph, without replacement."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
-from scipy.spatial import cKDTree
 
 from genocontrast.config import NegativesConfig
 from genocontrast.errors import PoolError, ShapeError, SplitError
-from genocontrast.examples import sort_examples
+from genocontrast.examples import COLUMNS, HARD, sort_examples
 from genocontrast.genome.fasta import Genome
+from genocontrast.genome.intervals import overlaps
+from genocontrast.genome.regions import check_within
 from genocontrast.genome.signal import Signal
 from genocontrast.genome.splits import Splits
 from genocontrast.negatives.balance import Balance, measure_balance
-from genocontrast.negatives.covariates import measure
-from genocontrast.negatives.pool import Pool
+from genocontrast.negatives.covariates import Covariates, scales
+from genocontrast.negatives.pairing import Rows, pair
+from genocontrast.negatives.pool import Pool, Sieve
+from genocontrast.negatives.thinning import disjoint, likeness, overlap_one_another
 
 _DEFAULTS = NegativesConfig()
-NEIGHBOURS = 64
-"""Edges per promoter in the graph that the assignment is optimal on."""
-
-
-def match_pairs(
-    positives: NDArray[np.float64], candidates: NDArray[np.float64], caliper: float, neighbours: int = NEIGHBOURS
-) -> NDArray[np.int64]:
-    """Assign a candidate to each positive so that the sum of distances is least, without replacement.
-
-    Leaving a positive out costs the caliper, so whom to leave out is part of the optimum: a pair that would force
-    its neighbours into worse ones is not made. Optimal on the graph of each positive's nearest candidates.
-
-    Parameters
-    ----------
-    positives, candidates : float64, shape=(n, c) and (m, c)
-        Covariates in units of their standard deviation.
-    caliper : float
-        Largest Euclidean distance between the two of a pair.
-    neighbours : int
-        Candidates that each positive may choose from.
-
-    Returns
-    -------
-    int64, shape=(n,)
-        Row of the candidate of each positive; -1 where it has none.
-    """
-    n, m = len(positives), len(candidates)
-    if not np.isfinite(positives).all() or not np.isfinite(candidates).all():
-        raise ShapeError("covariates hold values that are not finite", remedy="check the signal and the sequences")
-    if n == 0 or m == 0:
-        return np.full(n, -1)
-    # k as a list keeps the answer two-dimensional when there is a single candidate
-    nearest = np.arange(1, min(neighbours, m) + 1)
-    distance, column = cKDTree(candidates).query(positives, k=nearest, distance_upper_bound=np.nextafter(caliper, 9e9))
-    row, edge = np.nonzero(np.isfinite(distance))
-    # a dummy column of its own for each positive; +1 keeps exact matches from being read as absent edges
-    weights = 1 + np.concatenate([distance[row, edge], np.full(n, caliper)])
-    rows = np.concatenate([row, np.arange(n)])
-    columns = np.concatenate([column[row, edge], m + np.arange(n)])
-    graph = csr_array((weights, (rows, columns)), shape=(n, m + n))
-    matched_rows, matched_columns = min_weight_full_bipartite_matching(graph)
-    chosen = np.full(n, -1)
-    chosen[matched_rows] = np.where(matched_columns < m, matched_columns, -1)
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -76,44 +34,93 @@ class Matched:
     Attributes
     ----------
     examples : DataFrame
-        The examples table (see `genocontrast.examples`), two rows a pair.
+        The examples table (see `genocontrast.examples`): a promoter and its decoys share a pair_id.
     dropped : DataFrame
-        Promoters for which the pool had no decoy within the caliper, with their covariates.
+        Promoters without a decoy, with their covariates; nearest: distance to the nearest candidate of their split,
+        in standard deviations; reason: "no candidate within the caliper", "its candidates serve others" (better), or
+        "left out for the balance" (cardinality matching).
     balance : Balance
         How alike the two classes are.
+    pool : DataFrame
+        The candidates that could be chosen, disjoint, with split and covariates.
+    record : dict
+        Counts by split and rule, the scale of each covariate, and how good the assignment is.
     """
 
     examples: pd.DataFrame
     dropped: pd.DataFrame
     balance: Balance
+    pool: pd.DataFrame = field(default_factory=pd.DataFrame)
+    record: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        pairs = len(self.examples) // 2
+        pairs = self.examples["pair_id"].nunique()
         return f"Matched({pairs:,} pairs, {len(self.dropped):,} promoters dropped, {self.balance.verdict})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to match.
+
+    Attributes
+    ----------
+    columns : sequence of str
+        Covariates to match on.
+    also : sequence of str
+        Covariates to compare only.
+    keys : sequence of str
+        Columns in which promoter and decoy must agree, besides the split.
+    caliper, method, tolerance, ratio, max_smd, min_retention
+        As in the configuration.
+    seed : int
+    """
+
+    columns: Sequence[str]
+    also: Sequence[str] = ()
+    keys: Sequence[str] = ()
+    caliper: float = _DEFAULTS.caliper
+    method: str = _DEFAULTS.method
+    tolerance: float = _DEFAULTS.tolerance
+    ratio: int = _DEFAULTS.ratio
+    max_smd: float = _DEFAULTS.max_smd
+    min_retention: float = 0.0
+    seed: int = 0
 
 
 def match_negatives(
     positives: pd.DataFrame,
     pool: Pool,
     genome: Genome,
-    covariates: Sequence[str] = ("gc", "cpg", "accessibility"),
+    covariates: Sequence[str] = tuple(_DEFAULTS.covariates),
     signal: Signal | None = None,
     caliper: float = _DEFAULTS.caliper,
     max_smd: float = _DEFAULTS.max_smd,
     splits: Splits | None = None,
     seed: int = 0,
+    *,
+    also_measured: Sequence[str] = (),
+    tracks: Mapping[str, Signal] | None = None,
+    sites: pd.DataFrame | None = None,
+    exact: Sequence[str] = (),
+    method: str = _DEFAULTS.method,
+    tolerance: float = _DEFAULTS.tolerance,
+    ratio: int = _DEFAULTS.ratio,
+    min_retention: float = _DEFAULTS.min_retention,
 ) -> Matched:
     """Match decoys to promoters within each split, without replacement.
+
+    Candidates that overlap a promoter are removed, and of candidates that overlap one another the likeliest to be
+    needed is kept, so that no decoy overlaps another one or a promoter.
 
     Parameters
     ----------
     positives : DataFrame
-        Promoter windows: chrom, start, end, name, strand; all of the pool's width.
+        Promoter windows: chrom, start, end, and if there are name and strand; all of the pool's width.
     pool : Pool
-        Candidate decoys, see `candidate_pool`; they must not overlap one another.
+        Candidate decoys, see `candidate_pool`.
     genome : Genome
     covariates : sequence of str
-        What to match on: gc, cpg, accessibility, repeat.
+        What to match on, see `Covariates`.
     signal : Signal, optional
         Accessibility; needed where it is matched on.
     caliper : float
@@ -126,6 +133,22 @@ def match_negatives(
         none are left out.
     seed : int
         Seed of the balance statistics' folds.
+    also_measured : sequence of str
+        Covariates to compare and not to match on.
+    tracks : mapping of str to Signal, optional
+        Further covariates by name.
+    sites : DataFrame, optional
+        Every TSS: chrom, start, end; for the covariate tss_distance.
+    exact : sequence of str
+        Columns of positives and of the pool's windows in which promoter and decoy must agree: chrom, or others.
+    method : {"caliper", "cardinality", "greedy"}
+        See the configuration.
+    tolerance : float
+        Imbalance that cardinality matching may leave, in standard deviations.
+    ratio : int
+        Decoys per promoter.
+    min_retention : float
+        A pool with fewer candidates than this part of the promoters is refused: the gate could not pass.
 
     Returns
     -------
@@ -134,69 +157,177 @@ def match_negatives(
     Raises
     ------
     SplitError, PoolError
-        Where a split has no promoter, or no pair at all.
+        Where a split has no promoter, fewer candidates than promoters need, or no pair at all; where every covariate
+        is constant.
+    ShapeError
+        At an unknown covariate, or a signal that is negative or not a number.
     """
+    for windows in (positives, pool.windows):
+        check_within(windows, genome.sizes)
     if splits is None:
         splits = Splits.of_chromosomes(dict.fromkeys(genome.sizes, "train"), genome.sizes)
-    promoters = _with_split(positives, splits)
-    candidates = _with_split(pool.windows, splits)
-    for frame in (promoters, candidates):
-        frame[list(covariates)] = measure(frame, genome, covariates, signal)
-    scale = _scale(promoters, covariates)
-    decoy = np.full(len(promoters), -1)
-    for split in sorted(set(splits.table["split"])):
-        wanted = np.flatnonzero(promoters["split"] == split)
-        offered = np.flatnonzero(candidates["split"] == split)
-        if not len(wanted):
-            raise SplitError(
-                f"no promoter lies in the split '{split}'",
-                remedy="give it more chromosomes in genome.splits, or lower negatives.min_accessibility",
-            )
-        found = match_pairs(
-            promoters.iloc[wanted][list(covariates)].to_numpy() / scale,
-            candidates.iloc[offered][list(covariates)].to_numpy() / scale,
-            caliper,
-        )
-        if (found < 0).all():
-            raise PoolError(
-                f"no promoter of the split '{split}' has a decoy within the caliper of {caliper} SD "
-                f"({len(wanted):,} promoters, {len(offered):,} candidates)",
-                remedy="raise negatives.caliper, relax the pool's rules, or give the split more chromosomes",
-            )
-        decoy[wanted] = np.where(found < 0, -1, offered[found])
-    return _assemble(promoters, candidates, decoy, pool, covariates, max_smd, seed)
+    promoters, candidates = (with_split(windows, splits, exact) for windows in (positives, pool.windows))
+    training = promoters[promoters["split"] == "train"]
+    names = [*covariates, *(name for name in also_measured if name not in covariates)]
+    ruler = Covariates(names, genome, signal, tracks, sites, training)
+    wanted = Covariates(covariates, genome, signal, tracks, sites, training).columns
+    promoters, candidates = (rows.join(ruler.measure(rows)) for rows in (promoters, candidates))
+    thinned = thin(promoters, candidates, wanted, seed)
+    plan = Plan(
+        wanted, [column for column in ruler.columns if column not in wanted], exact, caliper, method, tolerance,
+        ratio, max_smd, min_retention, seed,
+    )  # fmt: skip
+    removed = {
+        "promoters": {"in no split": len(positives) - len(promoters)},
+        "pool": {**pool.removed, "in no split": len(pool.windows) - len(candidates), **thinned.removed},
+    }
+    return match_measured(promoters, thinned.rows, plan, pool.cleared_by, {"removed": removed, **ruler.fitted})
 
 
-def _with_split(windows: pd.DataFrame, splits: Splits) -> pd.DataFrame:
-    rows = windows[["chrom", "start", "end", "name", "strand"]].copy()
+def with_split(windows: pd.DataFrame, splits: Splits, keys: Sequence[str] = ()) -> pd.DataFrame:
+    """chrom, start, end, name, strand, split and `keys` of the windows that lie wholly in a split."""
+    missing = [column for column in ("chrom", "start", "end", *keys) if column not in windows]
+    if missing:
+        raise ShapeError(f"the windows have no column '{missing[0]}'", remedy="give it to promoters and candidates")
+    rows = windows[list(dict.fromkeys(["chrom", "start", "end", *keys]))].copy()
+    rows["name"], rows["strand"] = windows.get("name", "."), windows.get("strand", "+")
     rows["split"] = splits.of(windows)
     return rows[rows["split"].notna()].reset_index(drop=True)
 
 
-def _scale(promoters: pd.DataFrame, covariates: Sequence[str]) -> NDArray[np.float64]:
-    """Standard deviation of each covariate over the training promoters; 1 where it is constant."""
-    training = promoters.loc[promoters["split"] == "train", list(covariates)]
-    if len(training) < 2:
-        raise PoolError("fewer than two promoters lie in the training split", value=len(training))
-    spread = training.std(ddof=1).to_numpy()
-    return np.where(spread > 1e-12, spread, 1.0)
+def thin(promoters: pd.DataFrame, candidates: pd.DataFrame, columns: Sequence[str], seed: int) -> Sieve:
+    """Candidates that overlap no promoter and not one another; what is likest to promoters stays.
+
+    Parameters
+    ----------
+    promoters, candidates : DataFrame
+        chrom, start, end, split and the covariates.
+    """
+    sieve = Sieve(candidates)
+    sieve.drop("overlaps a promoter", overlaps(sieve.rows, promoters))
+    if overlap_one_another(sieve.rows):
+        training = promoters.loc[promoters["split"] == "train", list(columns)]
+        train = (sieve.rows["split"] == "train").to_numpy()
+        priority = likeness(training, sieve.rows[list(columns)], train, seed)
+        sieve.drop("overlaps a window more like a promoter", ~disjoint(sieve.rows, priority))
+    return sieve
 
 
-def _assemble(
+def match_measured(
     promoters: pd.DataFrame,
     candidates: pd.DataFrame,
-    decoy: NDArray[np.int64],
-    pool: Pool,
-    covariates: Sequence[str],
-    max_smd: float,
-    seed: int,
+    plan: Plan,
+    cleared_by: Sequence[str] = (),
+    record: Mapping[str, Any] | None = None,
 ) -> Matched:
-    kept = decoy >= 0
-    positive = promoters[kept].reset_index(drop=True).assign(label=1, evidence="")
-    negative = candidates.iloc[decoy[kept]].reset_index(drop=True)
-    negative = negative.assign(label=0, strand=positive["strand"], evidence=";".join(pool.cleared_by))
-    negative["name"] = "decoy_" + negative["chrom"] + "_" + negative["start"].astype(str)
-    pairs = pd.concat([rows.assign(pair_id=np.arange(len(rows))) for rows in (positive, negative)])
-    examples = sort_examples(pairs.assign(tier="hard", log_q=0.0))
-    balance = measure_balance(examples, promoters, candidates, list(covariates), max_smd, seed)
-    return Matched(examples, promoters[~kept].reset_index(drop=True), balance)
+    """Match windows whose covariates are known; the candidates are disjoint.
+
+    Parameters
+    ----------
+    promoters, candidates : DataFrame
+        chrom, start, end, name, strand, split, the plan's keys and covariates.
+    plan : Plan
+    cleared_by : sequence of str
+        Evidence that no candidate comes near.
+    record : mapping, optional
+        What to add to the result's record.
+
+    Returns
+    -------
+    Matched
+    """
+    ours, theirs = (frame[frame["split"] == "train"] for frame in (promoters, candidates))
+    scale = scales(ours, theirs, [*plan.columns, *plan.also], plan.also)
+    columns = [column for column in plan.columns if column in scale]
+    if not columns:
+        raise PoolError("every covariate to match on is constant", remedy="name others in negatives.covariates")
+    unit = np.array([scale[column] for column in columns])
+    here, there = (frame[columns].to_numpy() / unit for frame in (promoters, candidates))
+    decoys = np.full((plan.ratio, len(promoters)), -1)
+    nearest = np.full(len(promoters), np.inf)
+    notes: dict[str, Any] = {}
+    for split in sorted(set(promoters["split"]) | set(candidates["split"])):
+        _refuse_few(split, promoters, candidates, plan)
+        notes[split] = {"excess": 0.0, "uncertified": 0}
+        for wanted, offered in _groups(split, promoters, candidates, plan.keys):
+            found = pair(here[wanted], there[offered], plan.caliper, plan.method, plan.tolerance, plan.ratio)
+            has = found.chosen >= 0
+            decoys[:, wanted] = np.where(has, offered[found.chosen] if len(offered) else -1, -1)
+            nearest[wanted] = found.nearest
+            notes[split]["excess"] += found.excess
+            notes[split]["uncertified"] += found.uncertified
+        mine = promoters["split"] == split
+        if (decoys[0, mine] < 0).all():
+            raise PoolError(
+                f"no promoter of the split '{split}' has a decoy within the caliper of {plan.caliper} SD "
+                f"({mine.sum():,} promoters, {(candidates['split'] == split).sum():,} candidates)",
+                remedy="raise negatives.caliper, relax the pool's rules, or give the split more chromosomes",
+            )
+    examples = sort_examples(_examples(promoters, candidates, decoys, cleared_by).drop(columns=_extra(plan.keys)))
+    kept = decoys[0] >= 0
+    dropped = promoters[~kept].assign(nearest=nearest[~kept]).reset_index(drop=True)
+    left = "left out for the balance" if plan.method == "cardinality" else "its candidates serve others"
+    dropped["reason"] = np.where(dropped["nearest"] > plan.caliper, "no candidate within the caliper", left)
+    balance = measure_balance(examples, promoters, candidates, scale, columns, plan.max_smd, plan.seed)
+    full = {"method": plan.method, "assignment": notes, "scale": scale, "short": int((decoys[-1, kept] < 0).sum())}
+    return Matched(examples, dropped, balance, candidates, {**full, **(record or {})})
+
+
+def _extra(keys: Sequence[str]) -> list[str]:
+    """Keys that are no columns of the examples table."""
+    return [key for key in keys if key not in COLUMNS]
+
+
+def _refuse_few(split: str, promoters: pd.DataFrame, candidates: pd.DataFrame, plan: Plan) -> None:
+    wanted, offered = ((frame["split"] == split).sum() for frame in (promoters, candidates))
+    if not wanted:
+        raise SplitError(
+            f"no promoter lies in the split '{split}'",
+            remedy="give it more chromosomes in genome.splits, or lower negatives.min_accessibility",
+        )
+    if offered < plan.min_retention * wanted:
+        raise PoolError(
+            f"the split '{split}' has {offered:,} candidate decoys for {wanted:,} promoters, of which "
+            f"{plan.min_retention:.0%} must keep one (negatives.min_retention)",
+            remedy="give more open chromatin, tile the peaks (negatives.candidates), or keep smaller buffers",
+        )
+
+
+def _groups(
+    split: str, promoters: pd.DataFrame, candidates: pd.DataFrame, keys: Sequence[str]
+) -> list[tuple[Rows, Rows]]:
+    """Rows of promoters and of candidates that may be paired: of one split, agreeing in all keys."""
+    mine, theirs = (np.flatnonzero(frame["split"] == split) for frame in (promoters, candidates))
+    if not keys:
+        return [(mine, theirs)]
+    ours, others = (
+        frame.iloc[rows][list(keys)].astype(str).agg("\t".join, axis=1).to_numpy()
+        for frame, rows in ((promoters, mine), (candidates, theirs))
+    )
+    return [(mine[ours == key], theirs[others == key]) for key in np.unique(ours)]
+
+
+def _examples(
+    promoters: pd.DataFrame, candidates: pd.DataFrame, decoys: NDArray[np.int64], cleared_by: Sequence[str]
+) -> pd.DataFrame:
+    kept = np.flatnonzero(decoys[0] >= 0)
+    parts = [promoters.iloc[kept].assign(label=1, evidence="", pair_id=np.arange(len(kept)), log_q=0.0)]
+    for chosen in decoys[:, kept]:
+        has = np.flatnonzero(chosen >= 0)
+        parts.append(decoy_rows(candidates.iloc[chosen[has]], promoters.iloc[kept[has]], has, cleared_by))
+    return pd.concat(parts, ignore_index=True).assign(tier=HARD)
+
+
+def decoy_rows(
+    windows: pd.DataFrame,
+    promoters: pd.DataFrame,
+    pair_id: Rows,
+    cleared_by: Sequence[str],
+    log_q: float = 0.0,
+) -> pd.DataFrame:
+    """Decoys as examples: on the strands of their promoters, row by row, so that no strand tells the classes apart."""
+    rows = windows.reset_index(drop=True)
+    rows = rows.assign(label=0, strand=promoters["strand"].to_numpy(), pair_id=pair_id, log_q=log_q)
+    rows["evidence"] = ";".join(cleared_by)
+    rows["name"] = "decoy_" + rows["chrom"].astype(str) + "_" + rows["start"].astype(str)
+    return rows

@@ -15,7 +15,7 @@ from genocontrast.genome.check import blank_table, summary
 from genocontrast.genome.plausibility import doubts, remarks
 from genocontrast.genome.splits import Splits
 from genocontrast.genome.stage import Prepared, prepare
-from genocontrast.negatives.stage import INPUTS, open_pool, open_promoters
+from genocontrast.negatives.stage import INPUTS, gather
 
 FEWEST = 10
 """Promoters that validation and test need at least; training needs a batch."""
@@ -77,12 +77,10 @@ def expected_decoys(prepared: Prepared, config: Config) -> pd.DataFrame:
         split; promoters: open and disjoint; decoys: open, disjoint and clear of all evidence. Near-duplicates
         across splits are still among them.
     """
-    genome, signal = prepared.inputs.genome, prepared.inputs.signal
     splits = Splits.from_records(prepared.record["segments"])
-    promoters = open_promoters(prepared.promoters, signal, config).rows
     tables = {name: getattr(prepared, name) for name in INPUTS}
-    pool = open_pool(genome, tables, promoters, splits, signal, config).windows
-    counts = {what: splits.of(windows) for what, windows in (("promoters", promoters), ("decoys", pool))}
+    windows = gather(config, tables, prepared.inputs.genome, prepared.inputs.signal, splits)
+    counts = {"promoters": windows.promoters.rows["split"], "decoys": windows.candidates.rows["split"]}
     rows = [{"split": split} | {what: int(np.sum(its == split)) for what, its in counts.items()} for split in SPLITS]
     return pd.DataFrame(rows)
 

@@ -3,65 +3,96 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from genocontrast.artefacts import atomic, provenance, read_parquet, write_json, write_parquet
-from genocontrast.config import SPLITS, Config, NegativesConfig
-from genocontrast.errors import BalanceError, GenocontrastWarning, PoolError
-from genocontrast.examples import check_examples
+from genocontrast.artefacts import provenance, read_parquet, write_json, write_parquet
+from genocontrast.config import Config, NegativesConfig
+from genocontrast.errors import BalanceError, GenocontrastWarning, PoolError, RegionError
+from genocontrast.examples import HARD, check_examples, sort_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.inputs import open_signal
-from genocontrast.genome.intervals import overlaps, widen
+from genocontrast.genome.intervals import widen
 from genocontrast.genome.near_duplicates import nearly_repeats
+from genocontrast.genome.regions import read_regions
 from genocontrast.genome.signal import Signal
 from genocontrast.genome.splits import Splits, read_splits
 from genocontrast.negatives.balance import Balance
-from genocontrast.negatives.covariates import accessibility, measure
-from genocontrast.negatives.matching import Matched, match_negatives
-from genocontrast.negatives.pool import Pool, Sieve, candidate_pool, describe
-from genocontrast.negatives.thinning import disjoint, likeness
+from genocontrast.negatives.covariates import Covariates, accessibility, columns_of
+from genocontrast.negatives.matching import Plan, match_measured, thin, with_split
+from genocontrast.negatives.pool import Pool, Sieve, describe, lay_out, whole_chromosomes
+from genocontrast.negatives.signal_check import check_signal
+from genocontrast.negatives.summary import summarise, write_bed
+from genocontrast.negatives.thinning import disjoint, overlap_one_another
+from genocontrast.negatives.tiers import build_tiers
 
 INPUTS = ("promoters", "evidence", "open_chromatin", "excluded", "annotation")
 
 
+@dataclass(frozen=True)
+class Windows:
+    """Promoters and candidates of a data set, before they are matched.
+
+    Attributes
+    ----------
+    promoters, candidates : Sieve
+        Rows with split, keys and covariates, and what each rule removed.
+    pool : Pool
+        The candidates before they were measured and thinned.
+    covariates : Covariates
+        What they were measured by.
+    plan : Plan
+        What they are to be matched on.
+    """
+
+    promoters: Sieve
+    candidates: Sieve
+    pool: Pool
+    covariates: Covariates
+    plan: Plan
+
+
 def run(config: Config, results: Path) -> None:
     """Build the examples of `results`/negatives from the files of `results`/genome."""
-    stage = results / "negatives"
+    stage, settings = results / "negatives", config.negatives
     tables = {name: read_parquet(results / "genome" / f"{name}.parquet")[0] for name in INPUTS}
     genome = Genome(config.genome.fasta)
-    signal = open_signal(config.genome, genome)
     splits = read_splits(results / "genome" / "genome.json")
-    promoters = open_promoters(tables["promoters"], signal, config)
-    pool = open_pool(genome, tables, promoters.rows, splits, signal, config)
-    pool = drop_repeats(genome, promoters, pool, splits)
-    settings = config.negatives
-    matched = match_negatives(
-        promoters.rows,
-        pool,
-        genome,
-        settings.covariates,
-        signal,
-        caliper=settings.caliper,
-        max_smd=settings.max_smd,
-        splits=splits,
-        seed=config.seed,
-    )
+    windows = gather(config, tables, genome, open_signal(config.genome, genome), splits)
+    drop_repeats(genome, windows.promoters, windows.candidates)
+    promoters, candidates = windows.promoters.rows, windows.candidates.rows
+    matched = match_measured(promoters, candidates, windows.plan, windows.pool.cleared_by, windows.covariates.fitted)
     gate(matched.balance, settings)
-    examples = check_examples(
-        permute_within_pairs(matched.examples, config.seed) if settings.permute_labels else matched.examples
-    )
+    tiers = build_tiers(
+        settings.tiers, matched.examples, candidates, genome, windows.covariates, splits,
+        exclusions(tables, config, genome), _margin(config), config.genome.max_n_fraction, config.seed,
+    )  # fmt: skip
+    examples = sort_examples(pd.concat([matched.examples, tiers.examples], ignore_index=True))
+    examples = check_examples(permute_within_pairs(examples, config.seed) if settings.permute_labels else examples)
+    summary = summarise(matched, windows.promoters, windows.candidates, windows.pool, tables["annotation"], config)
+    pairs = len(promoters) - len(matched.dropped)
+    summary["tiers"] = {"hard": {"pairs": pairs, "of": pairs, "removed": {}}} | tiers.record
+    if settings.signal_check:
+        summary["signal_check"] = check_signal(promoters, candidates, windows.plan, config.genome, genome)
     inputs = {name: results / "genome" / f"{name}.parquet" for name in INPUTS} | {"fasta": Path(config.genome.fasta)}
-    record = provenance("negatives", {**settings.model_dump(), "seed": config.seed}, inputs)
-    summary = summarise(matched, promoters, pool, splits, tables["annotation"], config)
+    inputs |= {f"track.{name}": Path(path) for name, path in settings.tracks.items()}
+    record = provenance("negatives", {**portable(settings), "seed": config.seed}, inputs)
     write_parquet(stage / "examples.parquet", examples, record)
     write_parquet(stage / "dropped.parquet", matched.dropped, record)
-    write_bed(stage / "examples.bed", examples)
+    write_parquet(stage / "pool.parquet", matched.pool, record)
+    write_bed(stage / "examples.bed", examples[examples["tier"] == HARD])
     write_json(stage / "balance.json", {"provenance": record, **summary})
+
+
+def portable(settings: NegativesConfig) -> dict[str, Any]:
+    """The section with file names in place of paths, the same on every machine."""
+    tracks = {name: Path(path).name for name, path in settings.tracks.items()}
+    return settings.model_dump() | {"tracks": tracks, "exact": [Path(path).name for path in settings.exact]}
 
 
 def gate(balance: Balance, settings: NegativesConfig) -> None:
@@ -72,6 +103,34 @@ def gate(balance: Balance, settings: NegativesConfig) -> None:
         if settings.gate == "stop":
             raise
         warnings.warn(str(error), GenocontrastWarning, stacklevel=2)
+
+
+def gather(
+    config: Config, tables: Mapping[str, pd.DataFrame], genome: Genome, signal: Signal, splits: Splits
+) -> Windows:
+    """Promoters and candidate decoys: open, clear of all evidence, disjoint, and measured."""
+    settings = config.negatives
+    promoters = open_promoters(tables["promoters"], signal, config)
+    pool = open_pool(genome, tables, splits, signal, config)
+    keys = ["chrom" if path == "chrom" else Path(path).stem for path in settings.exact]
+    named = {key: path for key, path in zip(keys, settings.exact, strict=True) if key != "chrom"}
+    promoters.rows, candidates = (
+        with_split(with_names(rows, named, genome), splits, keys) for rows in (promoters.rows, pool.windows)
+    )
+    reference = promoters.rows[promoters.rows["split"] == "train"]
+    names = [*settings.covariates, *settings.also_measured]
+    tracks = {name: Signal(settings.tracks[name], genome) for name in settings.tracks if name in names}
+    tss = tables["evidence"][tables["evidence"]["kind"] == "tss"]
+    ruler = Covariates(names, genome, signal, tracks, tss, reference)
+    columns = [column for name in dict.fromkeys(settings.covariates) for column in columns_of(name)]
+    promoters.rows = promoters.rows.join(ruler.measure(promoters.rows))
+    sieve = thin(promoters.rows, candidates.join(ruler.measure(candidates)), columns, config.seed)
+    plan = Plan(
+        columns, [column for column in ruler.columns if column not in columns], keys, settings.caliper,
+        settings.method, settings.tolerance, settings.ratio, settings.max_smd,
+        settings.min_retention if settings.gate == "stop" else 0.0, config.seed,
+    )  # fmt: skip
+    return Windows(promoters, sieve, pool, ruler, plan)
 
 
 def open_promoters(promoters: pd.DataFrame, signal: Signal, config: Config) -> Sieve:
@@ -92,26 +151,20 @@ def open_promoters(promoters: pd.DataFrame, signal: Signal, config: Config) -> S
 
 
 def open_pool(
-    genome: Genome,
-    tables: dict[str, pd.DataFrame],
-    promoters: pd.DataFrame,
-    splits: Splits,
-    signal: Signal,
-    config: Config,
+    genome: Genome, tables: Mapping[str, pd.DataFrame], splits: Splits, signal: Signal, config: Config
 ) -> Pool:
-    """Candidate decoys of the splits' chromosomes: clear of all evidence, open and disjoint."""
+    """Candidate decoys of the splits' chromosomes: clear of all evidence, and open; they may overlap."""
     settings = config.negatives
-    tiled = settings.candidates == "tiles"
     covered = set(splits.table["chrom"])
-    sizes = {chrom: size for chrom, size in genome.sizes.items() if chrom in covered}
-    whole = pd.DataFrame({"chrom": list(sizes), "start": 0, "end": list(sizes.values())})
     peaks = tables["open_chromatin"]
-    pool = candidate_pool(
+    peaks = peaks[peaks["chrom"].isin(covered)]
+    whole = whole_chromosomes({chrom: size for chrom, size in genome.sizes.items() if chrom in covered})
+    places = {"summits": (peaks, None), "peaks": (peaks, settings.stride), "genome": (whole, settings.stride)}
+    pool = lay_out(
         genome,
-        whole if tiled else peaks[peaks["chrom"].isin(covered)],
+        [places[kind] for kind in dict.fromkeys(settings.candidates)],
         exclusions(tables, config, genome),
         config.genome.width,
-        settings.stride if tiled else None,
         config.genome.max_n_fraction,
     )
     sieve = Sieve(pool.windows)
@@ -122,37 +175,39 @@ def open_pool(
             f"no candidate decoy in a split is open; removed: {describe({**pool.removed, **sieve.removed})}",
             remedy="lower negatives.min_accessibility, or check that the signal is of this assembly",
         )
-    training = splits.of(promoters) == "train"
-    priority = likeness(
-        measure(promoters[training], genome, settings.covariates, signal),
-        measure(sieve.rows, genome, settings.covariates, signal),
-        splits.of(sieve.rows) == "train",
-    )
-    sieve.drop("overlaps a window more like a promoter", ~disjoint(sieve.rows, priority))
-    return Pool(sieve.rows, {**pool.removed, **sieve.removed}, pool.cleared_by)
+    return Pool(sieve.rows, {**pool.removed, **sieve.removed}, pool.cleared_by, pool.evidence)
 
 
-def drop_repeats(genome: Genome, promoters: Sieve, pool: Pool, splits: Splits) -> Pool:
+def with_names(windows: pd.DataFrame, named: Mapping[str, str], genome: Genome) -> pd.DataFrame:
+    """The windows with a column for each file of named regions: the name of the region that holds each, or ''."""
+    for key, path in named.items():
+        regions = read_regions(path, genome=genome)
+        if overlap_one_another(regions):
+            raise RegionError("named regions overlap one another", path=path, remedy="give each base one name")
+        held = Splits(regions.sort_values(["chrom", "start"]).rename(columns={"name": "split"})).of(windows)
+        windows = windows.assign(**{key: pd.Series(held, index=windows.index).fillna("")})
+    return windows
+
+
+def drop_repeats(genome: Genome, promoters: Sieve, candidates: Sieve) -> None:
     """Remove windows of the other splits that nearly repeat a training window: they would leak into its figures.
 
-    Paralogs and mobile elements lie on both sides of any split. Removes from `promoters` in place.
+    Paralogs and mobile elements lie on both sides of any split. The rows have a split.
     """
-    candidates = Sieve(pool.windows)
-    known = pd.concat([sieve.rows[["chrom", "start", "end", "strand"]] for sieve in (promoters, candidates)])
-    training = genome.codes(known[splits.of(known) == "train"])
+    known = pd.concat([sieve.rows[["chrom", "start", "end", "strand", "split"]] for sieve in (promoters, candidates)])
+    training = genome.codes(known[known["split"] == "train"])
     for sieve in (promoters, candidates):
-        repeats = splits.of(sieve.rows) != "train"
+        repeats = (sieve.rows["split"] != "train").to_numpy()
         repeats[repeats] = nearly_repeats(genome.codes(sieve.rows[repeats]), training)
         sieve.drop("nearly repeats a training window", repeats)
-    return Pool(candidates.rows, {**pool.removed, **candidates.removed}, pool.cleared_by)
 
 
-def exclusions(tables: dict[str, pd.DataFrame], config: Config, genome: Genome) -> dict[str, pd.DataFrame]:
-    """Named regions that no decoy may overlap: promoters, TSS +- buffer, each evidence, blacklist."""
-    evidence = tables["evidence"]
+def exclusions(tables: Mapping[str, pd.DataFrame], config: Config, genome: Genome) -> dict[str, pd.DataFrame]:
+    """Named regions that no decoy may overlap: promoters and TSS with their margins, each evidence, blacklist."""
+    evidence, margin = tables["evidence"], _margin(config)
     tss = evidence[evidence["kind"] == "tss"]
     named = {
-        "promoters": tables["promoters"],
+        f"promoters +- {margin} bp": widen(tables["promoters"], margin, genome.sizes),
         f"TSS +- {config.negatives.tss_buffer} bp": widen(tss, config.negatives.tss_buffer, genome.sizes),
     }
     for source, rows in evidence[evidence["kind"] == "evidence"].groupby("source", sort=True):
@@ -162,63 +217,20 @@ def exclusions(tables: dict[str, pd.DataFrame], config: Config, genome: Genome) 
     return named
 
 
+def _margin(config: Config) -> int:
+    margin = config.negatives.promoter_margin
+    return config.genome.width if margin is None else margin
+
+
 def permute_within_pairs(examples: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Swap the labels of a random half of the pairs: the negative control, in which nothing can be learned."""
+    """Swap the labels of a random half of the pairs: the negative control, in which nothing can be learned.
+
+    With several decoys a pair, the promoter changes places with the first of them; all tiers swap the same pairs.
+    """
     rng = np.random.default_rng(seed)
     swapped = rng.random(int(examples["pair_id"].max()) + 1) < 0.5
-    label = np.where(swapped[examples["pair_id"]], 1 - examples["label"], examples["label"])
+    decoys = examples[examples["label"] == 0]
+    moves = (examples["label"] == 1).to_numpy()
+    moves[examples.index.get_indexer(decoys.index[~decoys.duplicated(["tier", "pair_id"])])] = True
+    label = np.where(swapped[examples["pair_id"]] & moves, 1 - examples["label"], examples["label"])
     return examples.assign(label=label.astype("int8"))
-
-
-def decoy_classes(
-    decoys: pd.DataFrame, annotation: pd.DataFrame, features: Sequence[str] | None
-) -> list[dict[str, Any]]:
-    """Count decoys by the first feature that holds their centre; 'intergenic' where none does."""
-    centre = (decoys["start"] + decoys["end"]) // 2
-    points = pd.DataFrame({"chrom": decoys["chrom"], "start": centre, "end": centre + 1})
-    kind = np.full(len(decoys), "intergenic", dtype=object)
-    for feature in reversed(features or []):
-        kind[overlaps(points, annotation[annotation["feature"] == feature])] = feature
-    names, counts = np.unique(kind.astype(str), return_counts=True)
-    return [{"class": str(name), "decoys": int(count)} for name, count in zip(names, counts, strict=True)]
-
-
-def summarise(
-    matched: Matched,
-    promoters: Sieve,
-    pool: Pool,
-    splits: Splits,
-    annotation: pd.DataFrame,
-    config: Config,
-) -> dict[str, Any]:
-    """What the report says of promoters, pool, decoys and their balance."""
-    examples, settings = matched.examples, config.negatives
-    by_split, pool_split = {}, splits.of(pool.windows)
-    for split in SPLITS:
-        rows = examples[examples["split"] == split]
-        by_split[split] = {
-            "promoters": int((rows["label"] == 1).sum()),
-            "decoys": int((rows["label"] == 0).sum()),
-            "pool": int((pool_split == split).sum()),
-            "dropped": int((matched.dropped["split"] == split).sum()),
-        }
-    features = config.genome.annotation.features if config.genome.annotation else None
-    value, low, high = matched.balance.two_sample_auroc
-    return {
-        "passed": not matched.balance.failures(settings.min_retention),
-        "retention": matched.balance.retention,
-        "table": matched.balance.table.assign(matched=True).to_dict("records"),
-        "two_sample": {"auroc": value, "low": low, "high": high},
-        "counts": {"promoters": promoters.removed, "pool": pool.removed},
-        "splits": by_split,
-        "classes": decoy_classes(examples[examples["label"] == 0], annotation, features),
-        "permuted": settings.permute_labels,
-    }
-
-
-def write_bed(path: Path, examples: pd.DataFrame) -> None:
-    """Examples for a genome browser: BED6, score 1000 for promoters and 0 for decoys."""
-    score = np.where(examples["label"] == 1, 1000, 0)
-    bed = examples[["chrom", "start", "end", "name"]].assign(score=score, strand=examples["strand"])
-    with atomic(path) as temporary:
-        bed.sort_values(["chrom", "start", "end"], kind="stable").to_csv(temporary, sep="\t", header=False, index=False)

@@ -6,6 +6,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from genocontrast.compiled import compiled
+
+SHOWN = 20_000
+"""Windows that the likeness is fitted on, at most."""
+
+
+def overlap_one_another(regions: pd.DataFrame) -> bool:
+    """Whether any two of the regions share a base."""
+    sorted_ = regions.sort_values(["chrom", "start"], kind="stable")
+    same = sorted_["chrom"].to_numpy()[1:] == sorted_["chrom"].to_numpy()[:-1]
+    return bool((same & (sorted_["start"].to_numpy()[1:] < sorted_["end"].to_numpy()[:-1])).any())
+
 
 def disjoint(regions: pd.DataFrame, priority: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which regions of one width to keep so that no two overlap: highest priority first, then by position.
@@ -13,26 +25,35 @@ def disjoint(regions: pd.DataFrame, priority: NDArray[np.float64]) -> NDArray[np
     The result is maximal: no further region fits in.
     """
     keep = np.zeros(len(regions), dtype=bool)
-    position = np.arange(len(regions))
-    for _, rows in regions.groupby("chrom", sort=True):
-        index = position[regions.index.get_indexer(rows.index)]
-        start, end = rows["start"].to_numpy(), rows["end"].to_numpy()
-        by_start = np.argsort(start, kind="stable")
-        start, end, index = start[by_start], end[by_start], index[by_start]
-        taken = np.zeros(len(index), dtype=bool)
-        blocked = np.zeros(len(index), dtype=bool)
-        for i in np.lexsort((start, -priority[index])):
-            if not blocked[i]:
-                taken[i] = True
-                # one width: neighbours in order of start are neighbours in order of end
-                left = np.searchsorted(end, start[i], side="right")
-                right = np.searchsorted(start, end[i], side="left")
-                blocked[left:right] = True
-        keep[index[taken]] = True
+    starts, ends = regions["start"].to_numpy(np.int64), regions["end"].to_numpy(np.int64)
+    for group in regions.reset_index(drop=True).groupby("chrom", sort=True, observed=True).indices.values():
+        rows = np.asarray(group)[np.argsort(starts[group], kind="stable")]
+        order = np.lexsort((starts[rows], -priority[rows]))
+        keep[rows] = compiled(_highest_first)(starts[rows], ends[rows], order)
     return keep
 
 
-def likeness(promoters: pd.DataFrame, windows: pd.DataFrame, train: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _highest_first(starts: NDArray[np.int64], ends: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Take windows in an order and block what overlaps them; windows lie sorted by start, and so by end."""
+    taken, blocked = np.zeros(len(starts), dtype=np.bool_), np.zeros(len(starts), dtype=np.bool_)
+    for i in order:
+        if blocked[i]:
+            continue
+        taken[i] = True
+        j = i
+        while j >= 0 and ends[j] > starts[i]:
+            blocked[j] = True
+            j -= 1
+        j = i + 1
+        while j < len(starts) and starts[j] < ends[i]:
+            blocked[j] = True
+            j += 1
+    return taken
+
+
+def likeness(
+    promoters: pd.DataFrame, windows: pd.DataFrame, train: NDArray[np.bool_], seed: int = 0
+) -> NDArray[np.float64]:
     """How much each window looks like a promoter by its covariates alone: the log odds of a logistic regression.
 
     Of windows that overlap, the likeliest one is the decoy that is hardest to come by; to keep it leaves more
@@ -44,6 +65,8 @@ def likeness(promoters: pd.DataFrame, windows: pd.DataFrame, train: NDArray[np.b
         Covariates, one column each; n and m rows. `promoters` holds training promoters only.
     train : bool, shape=(m,)
         Windows of the training split; nothing is fitted on the others.
+    seed : int
+        Chooses the windows to fit on where there are more than `SHOWN`.
 
     Returns
     -------
@@ -56,6 +79,8 @@ def likeness(promoters: pd.DataFrame, windows: pd.DataFrame, train: NDArray[np.b
     shown = windows[train]
     if promoters.empty or shown.empty:
         return np.zeros(len(windows))
+    if len(shown) > SHOWN:
+        shown = shown.sample(SHOWN, random_state=seed)
     model = make_pipeline(
         StandardScaler(), PolynomialFeatures(2, include_bias=False), LogisticRegression(max_iter=1000)
     )

@@ -31,6 +31,7 @@ def test_the_decoys_to_expect_are_those_that_a_run_has(simulated, tmp_path):
     run(config, tmp_path)
     run_negatives(config, tmp_path)
     examples = read_parquet(tmp_path / "negatives" / "examples.parquet")[0]
+    examples = examples[examples["tier"] == "hard"]
     dropped = read_parquet(tmp_path / "negatives" / "dropped.parquet")[0]
     for split, row in expected.iterrows():
         promoters = ((examples["split"] == split) & (examples["label"] == 1)).sum() + (dropped["split"] == split).sum()

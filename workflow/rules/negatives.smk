@@ -6,12 +6,15 @@ rule negatives:
         genome=rules.genome.output,
         fasta=SETTINGS.genome.fasta,
         signal=SETTINGS.genome.signal,
+        tracks=list(SETTINGS.negatives.tracks.values()),
+        exact=[path for path in SETTINGS.negatives.exact if path != "chrom"],
     output:
         multiext(
             f"{RESULTS}/negatives/",
             "examples.parquet",
             "examples.bed",
             "dropped.parquet",
+            "pool.parquet",
             "balance.json",
         ),
     log:

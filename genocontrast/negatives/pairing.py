@@ -1,0 +1,193 @@
+"""Pair rows of covariates: the closest pairs within a caliper, without replacement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from genocontrast.errors import ShapeError
+from genocontrast.negatives.assignment import Assignment, Method, Neighbours, assign
+from genocontrast.negatives.cardinality import largest_balanced
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+FEW, MANY = 16, 1024
+"""Nearest candidates that are looked at first, and at most."""
+LEFT_OUT = 3.0
+"""What leaving a positive out costs in `rematch`: more than any pair does."""
+BLOCK, EDGES = 2048, 1 << 17
+"""Positives whose candidates, and pairs whose vectors, are held in memory at a time."""
+
+
+def neighbours(positives: Floats, candidates: Floats, caliper: float, counts: Rows) -> Neighbours:
+    """The `counts` nearest candidates of each positive, shape=(n,), of those within the caliper."""
+    tree = cKDTree(candidates)
+    cut = np.nextafter(caliper, np.inf)
+    rows, columns, costs = [], [], []
+    for count in np.unique(counts):
+        asked = np.flatnonzero(counts == count)
+        # k as a list keeps the answer two-dimensional when there is a single candidate
+        distance, column = tree.query(
+            positives[asked], k=np.arange(1, min(count, len(candidates)) + 1), distance_upper_bound=cut
+        )
+        row, edge = np.nonzero(np.isfinite(distance))
+        rows.append(asked[row])
+        columns.append(column[row, edge])
+        costs.append(np.minimum(distance[row, edge], caliper))
+    row = np.concatenate(rows)
+    order = np.argsort(row, kind="stable")
+    first = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(positives)))])
+    return Neighbours(first, np.concatenate(columns)[order].astype(np.int64), np.concatenate(costs)[order])
+
+
+def match_pairs(
+    positives: Floats, candidates: Floats, caliper: float, method: Method = "exact"
+) -> tuple[Assignment, int]:
+    """Assign a candidate to each positive so that the sum of distances is least, without replacement.
+
+    Leaving a positive out costs the caliper, so whom to leave out is part of the optimum: a pair that would force
+    its neighbours into worse ones is not made. Each positive's nearest candidates are looked at first; the dual
+    prices then tell whose farther ones could matter, and only theirs are added.
+
+    Parameters
+    ----------
+    positives, candidates : float64, shape=(n, c) and (m, c)
+        Covariates in units of their standard deviation.
+    caliper : float
+        Largest Euclidean distance between the two of a pair.
+    method : {"exact", "greedy"}
+
+    Returns
+    -------
+    Assignment
+        `column` is the row of the candidate of each positive, -1 where it has none.
+    int
+        Positives whose farther candidates could still improve the sum; 0: it is the least one of all pairs within
+        the caliper, not only of the graph.
+    """
+    n, m = len(positives), len(candidates)
+    if not np.isfinite(positives).all() or not np.isfinite(candidates).all():
+        raise ShapeError("covariates hold values that are not finite", remedy="check the signal and the sequences")
+    if n == 0 or m == 0:
+        return Assignment(np.full(n, -1), np.full(n, caliper), 0.0), 0
+    counts = np.full(n, FEW)
+    while True:
+        graph = neighbours(positives, candidates, caliper, counts)
+        # a pair at the very caliper is better than none
+        found = assign(graph, m, np.nextafter(caliper, np.inf), method)
+        cut_short = (graph.counts == counts) & (counts < m)
+        last = np.full(n, np.inf)
+        last[cut_short] = graph.cost[graph.first[1:][cut_short] - 1]
+        open_ = last < found.price
+        if method == "greedy" or not (open_ & (counts < MANY)).any():
+            return found, int(open_.sum()) if method == "exact" else 0
+        counts[open_] = np.minimum(counts[open_] * 4, MANY)
+
+
+def rematch(
+    positives: Floats, candidates: Floats, caliper: float, queries: NDArray[np.float32], keys: NDArray[np.float32]
+) -> tuple[Assignment, int]:
+    """Assign to each positive the candidate most like it in other terms, of those that the caliper allows.
+
+    Parameters
+    ----------
+    positives, candidates : float64, shape=(n, c) and (m, c)
+        Covariates in units of their standard deviation.
+    caliper : float
+        Largest Euclidean distance between the covariates of the two.
+    queries, keys : float32, shape=(n, d) and (m, d)
+        Vectors of length 1 of positives and candidates: a pair costs 1 - cosine.
+
+    Returns
+    -------
+    Assignment
+        Least sum of costs, without replacement; leaving a positive out costs `LEFT_OUT`.
+    int
+        Positives with more candidates within the caliper than the `MANY` nearest, which alone are looked at.
+    """
+    n, m = len(positives), len(candidates)
+    if not n or not m:
+        return Assignment(np.full(n, -1), np.full(n, LEFT_OUT), 0.0), 0
+    counts, columns, costs = [], [], []
+    for start in range(0, n, BLOCK):
+        mine = slice(start, start + BLOCK)
+        near = neighbours(positives[mine], candidates, caliper, np.full(len(positives[mine]), MANY))
+        row = np.repeat(np.arange(len(near)), near.counts)
+        cost = np.empty(len(row))
+        for at in range(0, len(row), EDGES):
+            edge = slice(at, at + EDGES)
+            cost[edge] = 1.0 - np.einsum("ed,ed->e", queries[mine][row[edge]], keys[near.column[edge]])
+        # rounding must not make a cost negative: the search for paths relies on it
+        cost = cost.clip(0.0, 2.0)
+        order = np.lexsort((near.column, cost, row))
+        counts.append(near.counts)
+        columns.append(near.column[order])
+        costs.append(cost[order])
+    count = np.concatenate(counts)
+    first = np.concatenate([[0], np.cumsum(count)])
+    found = assign(Neighbours(first, np.concatenate(columns), np.concatenate(costs)), m, LEFT_OUT)
+    return found, int((count == MANY).sum()) if m > MANY else 0
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Candidates of each positive.
+
+    Attributes
+    ----------
+    chosen : int64, shape=(ratio, n)
+        -1 where there is none; the first row is settled before the second one.
+    nearest : float64, shape=(n,)
+        Distance to the nearest candidate, whoever has it; inf where there is none.
+    excess : float
+        Upper bound of what the sum of distances exceeds the least one on the graphs; 0 of exact matching.
+    uncertified : int
+        Positives whose farther candidates, beyond the graph, could improve the sum.
+    """
+
+    chosen: Rows
+    nearest: Floats
+    excess: float = 0.0
+    uncertified: int = 0
+
+
+def pair(
+    positives: Floats,
+    candidates: Floats,
+    caliper: float,
+    method: str = "caliper",
+    tolerance: float = 0.01,
+    ratio: int = 1,
+) -> Pairing:
+    """Pair positives with `ratio` candidates each, without replacement.
+
+    Parameters
+    ----------
+    positives, candidates : float64, shape=(n, c) and (m, c)
+        Covariates in units of their standard deviation.
+    caliper, method, tolerance, ratio
+        As in the configuration.
+    """
+    n, m = len(positives), len(candidates)
+    chosen = np.full((ratio, n), -1)
+    if not n or not m:
+        return Pairing(chosen, np.full(n, np.inf))
+    wanted, free = np.arange(n), np.arange(m)
+    excess, uncertified = 0.0, 0
+    for turn in range(ratio):
+        offered = free
+        if method == "cardinality":
+            picked, balanced = largest_balanced(positives[wanted], candidates[free], tolerance)
+            wanted, offered = wanted[picked], free[balanced]
+        found, open_ = match_pairs(
+            positives[wanted], candidates[offered], caliper, "greedy" if method == "greedy" else "exact"
+        )
+        paired = found.column >= 0
+        chosen[turn, wanted[paired]] = offered[found.column[paired]]
+        excess, uncertified = excess + found.excess, uncertified + open_
+        wanted, free = wanted[paired], np.setdiff1d(free, chosen[turn])
+    return Pairing(chosen, cKDTree(candidates).query(positives)[0], excess, uncertified)

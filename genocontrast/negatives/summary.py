@@ -1,0 +1,81 @@
+"""What the report says of promoters, pool, decoys and their balance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genocontrast.artefacts import atomic
+from genocontrast.config import SPLITS, Config
+from genocontrast.genome.intervals import overlaps
+from genocontrast.negatives.matching import Matched
+from genocontrast.negatives.pool import Pool, Sieve
+
+
+def summarise(
+    matched: Matched, promoters: Sieve, candidates: Sieve, pool: Pool, annotation: pd.DataFrame, config: Config
+) -> dict[str, Any]:
+    """The content of balance.json, but for its provenance."""
+    examples, settings = matched.examples, config.negatives
+    by_split = {}
+    for split in SPLITS:
+        rows = examples[examples["split"] == split]
+        by_split[split] = {
+            "promoters": int((rows["label"] == 1).sum()),
+            "decoys": int((rows["label"] == 0).sum()),
+            "pool": int((candidates.rows["split"] == split).sum()),
+            "dropped": int((matched.dropped["split"] == split).sum()),
+        }
+    features = config.genome.annotation.features if config.genome.annotation else None
+    value, low, high = matched.balance.two_sample_auroc
+    return {
+        "passed": not matched.balance.failures(settings.min_retention),
+        "failures": matched.balance.failures(settings.min_retention),
+        "retention": matched.balance.retention,
+        "table": matched.balance.table.to_dict("records"),
+        "two_sample": {"auroc": value, "low": low, "high": high},
+        "counts": {"promoters": promoters.removed, "pool": {**pool.removed, **candidates.removed}},
+        "evidence": pool.evidence.to_dict("records"),
+        "splits": by_split,
+        "dropped": dropped_promoters(matched),
+        "matching": matched.record,
+        "classes": decoy_classes(examples[examples["label"] == 0], annotation, features),
+        "permuted": settings.permute_labels,
+    }
+
+
+def dropped_promoters(matched: Matched) -> dict[str, Any]:
+    """How many promoters were dropped for which reason, and how they differ from those that stayed."""
+    dropped, kept = matched.dropped, matched.examples[matched.examples["label"] == 1]
+    reasons = dropped["reason"].value_counts().sort_index()
+    differ = [
+        {"covariate": name, "dropped": float(dropped[name].mean()), "kept": float(kept[name].mean())}
+        for name in matched.balance.table["covariate"]
+        if len(dropped)
+    ]
+    return {"reasons": {str(reason): int(count) for reason, count in reasons.items()}, "means": differ}
+
+
+def decoy_classes(
+    decoys: pd.DataFrame, annotation: pd.DataFrame, features: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Count decoys by the first feature that holds their centre; 'intergenic' where none does."""
+    centre = (decoys["start"] + decoys["end"]) // 2
+    points = pd.DataFrame({"chrom": decoys["chrom"], "start": centre, "end": centre + 1})
+    kind = np.full(len(decoys), "intergenic", dtype=object)
+    for feature in reversed(features or []):
+        kind[overlaps(points, annotation[annotation["feature"] == feature])] = feature
+    names, counts = np.unique(kind.astype(str), return_counts=True)
+    return [{"class": str(name), "decoys": int(count)} for name, count in zip(names, counts, strict=True)]
+
+
+def write_bed(path: Path, examples: pd.DataFrame) -> None:
+    """Examples for a genome browser: BED6, score 1000 for promoters and 0 for decoys."""
+    score = np.where(examples["label"] == 1, 1000, 0)
+    bed = examples[["chrom", "start", "end", "name"]].assign(score=score, strand=examples["strand"])
+    with atomic(path) as temporary:
+        bed.sort_values(["chrom", "start", "end"], kind="stable").to_csv(temporary, sep="\t", header=False, index=False)

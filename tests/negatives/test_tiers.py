@@ -1,0 +1,184 @@
+"""The stage on the simulated genome: all tiers in one table, for the same promoters."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genocontrast.artefacts import read_json, read_parquet
+from genocontrast.config import parse_config
+from genocontrast.errors import GenocontrastWarning
+from genocontrast.evaluation.leakage import leakage_audit
+from genocontrast.examples import covariate_columns, read_examples
+from genocontrast.genome.fasta import Genome
+from genocontrast.genome.intervals import overlaps, widen
+from genocontrast.genome.splits import read_splits
+from genocontrast.genome.stage import run as run_genome
+from genocontrast.negatives import tiers
+from genocontrast.negatives.stage import run as run_negatives
+from genocontrast.sequence import gc_fraction
+
+TIERS = ("gc", "nearby", "open", "random")
+
+
+def config_of(simulated, **negatives):
+    return parse_config(
+        {
+            "name": "demo",
+            "genome": {
+                "fasta": str(simulated / "genome.fa.gz"), "promoters": str(simulated / "genes.gtf"),
+                "signal": [str(simulated / f"atac_rep{n}.bw") for n in (1, 2)],
+                "open_chromatin": [str(simulated / "peaks.narrowPeak")], "exclude": [str(simulated / "blacklist.bed")],
+            },
+            "negatives": {"min_retention": 0.1, "gate": "warn", **negatives},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(simulated, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiers") / "results"
+    config = config_of(simulated)
+    run_genome(config, folder)
+    run_negatives(config, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def examples(results):
+    return read_examples(results / "negatives" / "examples.parquet")
+
+
+@pytest.fixture(scope="module")
+def genome(simulated):
+    return Genome(simulated / "genome.fa.gz")
+
+
+def of(examples, tier, label):
+    rows = examples[(examples["tier"] == tier) & (examples["label"] == label)]
+    return rows.sort_values(["pair_id", "start"]).reset_index(drop=True)
+
+
+def test_all_tiers_hold_the_same_promoters(examples):
+    hard = of(examples, "hard", 1)
+    assert len(hard) > 200
+    for tier in ("gc", "open", "random"):
+        pd.testing.assert_frame_equal(of(examples, tier, 1).drop(columns="tier"), hard.drop(columns="tier"))
+        assert of(examples, tier, 0)["pair_id"].tolist() == hard["pair_id"].tolist()
+    nearby = of(examples, "nearby", 1)
+    same = hard[hard["pair_id"].isin(nearby["pair_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(nearby.drop(columns="tier"), same.drop(columns="tier"))
+    assert len(nearby) > len(hard) / 2
+
+
+def test_decoys_of_a_tier_overlap_nothing_and_lie_in_their_split(examples, results, genome):
+    promoters, evidence, excluded = (
+        read_parquet(results / "genome" / f"{name}.parquet")[0] for name in ("promoters", "evidence", "excluded")
+    )
+    splits = read_splits(results / "genome" / "genome.json")
+    tss = widen(evidence[evidence["kind"] == "tss"], 500, genome.sizes)
+    for tier in ("hard", *TIERS):
+        decoys = of(examples, tier, 0)
+        ordered = decoys.sort_values(["chrom", "start"])
+        after = ordered[["chrom", "start"]].shift(-1)
+        assert not ((ordered["chrom"] == after["chrom"]) & (after["start"] < ordered["end"])).any(), tier
+        for others in (widen(promoters, 300, genome.sizes), tss, excluded):
+            assert not overlaps(decoys, others).any(), tier
+        assert (splits.of(decoys) == decoys["split"]).all()
+        assert (decoys["strand"].to_numpy() == of(examples, tier, 1)["strand"].to_numpy()).all()
+        assert (decoys["end"] - decoys["start"] == 300).all()
+
+
+def test_each_tier_is_what_its_name_says(examples, genome):
+    means = {tier: of(examples, tier, 0)[["gc", "accessibility"]].mean() for tier in ("hard", *TIERS)}
+    promoters = of(examples, "hard", 1)
+    spread = promoters[["gc", "accessibility"]].std()
+
+    def apart(tier, covariate):
+        return abs(means[tier][covariate] - promoters[covariate].mean()) / spread[covariate]
+
+    assert apart("hard", "gc") < 0.1
+    assert apart("hard", "accessibility") < 0.1
+    assert apart("gc", "gc") < 0.1
+    assert apart("gc", "accessibility") > 1
+    assert apart("random", "gc") > 0.5
+    assert apart("random", "accessibility") > 1
+    assert 0.15 < apart("open", "gc") < apart("random", "gc")
+    assert apart("open", "accessibility") < apart("random", "accessibility") / 2
+    for tier in TIERS:
+        decoys = of(examples, tier, 0)
+        assert decoys["gc"].to_numpy() == pytest.approx(gc_fraction(genome.codes(decoys)))
+        assert not decoys[covariate_columns(decoys)].isna().any().any()
+
+
+def test_neighbours_are_of_the_same_locus_outside_of_the_buffer(examples):
+    promoters, decoys = of(examples, "nearby", 1), of(examples, "nearby", 0)
+    assert (promoters["chrom"] == decoys["chrom"]).all()
+    gap = np.maximum(decoys["start"] - promoters["end"], promoters["start"] - decoys["end"])
+    assert gap.min() >= 300
+    assert gap.max() < 300 + tiers.REACH * 300
+
+
+def test_log_q_is_that_of_one_draw(examples, results):
+    pool = read_parquet(results / "negatives" / "pool.parquet")[0]
+    for split, rows in of(examples, "open", 0).groupby("split"):
+        assert np.exp(-rows["log_q"]).to_numpy() == pytest.approx((pool["split"] == split).sum(), rel=1e-5)
+    drawn = np.exp(-of(examples, "random", 0)["log_q"])
+    wanted = of(examples, "random", 0).groupby("split")["label"].transform("size")
+    assert (drawn >= wanted - 1e-3).all()
+    for tier in ("hard", "gc", "nearby"):
+        assert (of(examples, tier, 0)["log_q"] == 0).all()
+
+
+def test_hard_decoys_come_from_the_pool_that_was_kept(examples, results):
+    pool = read_parquet(results / "negatives" / "pool.parquet")[0]
+    known = pool.set_index(["chrom", "start"])
+    decoys = of(examples, "hard", 0)
+    rows = known.loc[list(zip(decoys["chrom"], decoys["start"], strict=True))]
+    assert rows["gc"].to_numpy() == pytest.approx(decoys["gc"].to_numpy())
+    assert (rows["split"].to_numpy() == decoys["split"].to_numpy()).all()
+
+
+@pytest.mark.parametrize("tier", ["hard", *TIERS])
+def test_no_tier_leaks(examples, genome, tier):
+    rows = examples[examples["tier"] == tier]
+    test, train = rows[rows["split"] == "test"], rows[rows["split"] == "train"]
+    audit = leakage_audit(test, train, genome.codes(test), genome.codes(train))
+    assert (audit.overlapping, audit.near_duplicates) == (0, 0)
+
+
+def test_the_record_says_what_happened(results, examples):
+    record = read_json(results / "negatives" / "balance.json")
+    for tier in ("hard", *TIERS):
+        assert record["tiers"][tier]["pairs"] == len(of(examples, tier, 1))
+    removed = record["tiers"]["nearby"]["removed"]
+    kept = removed.pop("candidate windows") - sum(removed.values())
+    assert kept == record["tiers"]["nearby"]["pairs"]
+    reasons = record["dropped"]["reasons"]
+    assert sum(reasons.values()) == sum(row["dropped"] for row in record["splits"].values())
+    assert {row["rule"] for row in record["evidence"]} == {"promoters +- 300 bp", "TSS +- 500 bp", "excluded regions"}
+    assert record["signal_check"]["measured"]
+    assert "atac_rep2.bw" in record["signal_check"]["how"]
+    matched = {row["covariate"]: row["matched"] for row in record["table"]}
+    assert matched == {"gc": True, "cpg": True, "accessibility": True, "open_fraction": False, "repeat": False}
+
+
+def test_the_same_settings_give_the_same_bytes(simulated, results, tmp_path):
+    (tmp_path / "again" / "genome").mkdir(parents=True)
+    for path in (results / "genome").iterdir():
+        (tmp_path / "again" / "genome" / path.name).write_bytes(path.read_bytes())
+    run_negatives(config_of(simulated), tmp_path / "again")
+    for path in sorted((results / "negatives").iterdir()):
+        assert (tmp_path / "again" / "negatives" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_tier_that_cannot_be_filled_is_left_out_with_a_warning(results, examples, genome):
+    hard = examples[examples["tier"] == "hard"]
+    splits = read_splits(results / "genome" / "genome.json")
+    pool = read_parquet(results / "negatives" / "pool.parquet")[0]
+    ruler = tiers.Covariates(["gc"], genome)
+    few = pool[pool["split"] != "test"]
+    hard = hard[[column for column in hard if column not in covariate_columns(hard) or column == "gc"]]
+    with pytest.warns(GenocontrastWarning, match=r"'open' is left out: the split 'test' has 0 windows for \d+ decoys"):
+        found = tiers.build_tiers(["open", "gc"], hard, few, genome, ruler, splits, {}, 300, 0.05, 1)
+    assert set(found.examples["tier"]) == {"gc"}
+    assert found.record["open"]["pairs"] == 0
