@@ -24,10 +24,11 @@ COLUMNS: dict[str, str] = {
 }
 """Columns and types; every further column is a covariate, float64.
 
-label: 1 promoter, 0 decoy. pair_id: a promoter and its decoys, the same in every tier. tier: how the decoys were chosen,
-`HARD` or easier (negatives/tiers.py), or mined (training/mining.py). log_q: log of the expected count of a decoy among
-its promoter's negatives, for the correction of sampling: 0 for one that was chosen for that very promoter, -log(n) for
-one drawn from n windows. Not applied to matched decoys: that would undo the hardness which they were chosen for.
+label: 1 promoter, 0 decoy. pair_id: a promoter and its decoys, the same in every tier. tier: how the decoys were
+chosen, `HARD` or easier (negatives/tiers.py), or mined (training/mining.py). log_q: log of the expected count of a
+decoy among its promoter's negatives, for the correction of sampling: 0 for one that was chosen for that very promoter,
+-log(n) for one drawn from n windows. Not applied to matched decoys: that would undo the hardness which they were
+chosen for.
 """
 HARD = "hard"
 """The tier of the matched decoys."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from genocontrast.config import SPLITS, EvaluationConfig, Split
+from genocontrast.errors import ShapeError
 from genocontrast.evaluation.audits import strand_audit
 from genocontrast.evaluation.baselines import fit_baselines
 from genocontrast.evaluation.embedding import embedding_table
@@ -26,7 +27,7 @@ from genocontrast.evaluation.metrics import (
     difference,
 )
 from genocontrast.evaluation.truth import oracle_scores, oracle_share, read_elements
-from genocontrast.examples import check_examples
+from genocontrast.examples import HARD, check_examples
 from genocontrast.sequence import Codes
 
 if TYPE_CHECKING:
@@ -61,7 +62,12 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model, examples: pd.DataFrame, genome: Genome, config: EvaluationConfig | None = None, seed: int = 1
+    model: Model,
+    examples: pd.DataFrame,
+    genome: Genome,
+    config: EvaluationConfig | None = None,
+    seed: int = 1,
+    dropped: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Measure a model on the test split, beside baselines that never saw a motif.
 
@@ -70,30 +76,38 @@ def evaluate(
     model : Model
         The trained model.
     examples : DataFrame
-        Examples table with whole pairs in all three splits.
+        Examples table of one tier, with whole pairs in all three splits; a pair may hold several decoys.
     genome : Genome
         The genome that the examples lie on.
     config : EvaluationConfig, optional
         Number of bootstraps, and the planted truth where there is one.
     seed : int
         Seed of the bootstrap.
+    dropped : DataFrame, optional
+        Promoters without a decoy (chrom, start, end, strand, split): those of the test split are scored, and reported
+        apart from all other figures.
 
     Raises
     ------
     FileFormatError, SplitError
         Where a column is missing, a pair is torn or a split holds a single class.
+    ShapeError
+        Where the examples are of several tiers, each of which has the same promoters.
     """
     config = config or EvaluationConfig()
-    examples = check_examples(examples).reset_index(drop=True)
+    examples = _of_one_tier(check_examples(examples)).reset_index(drop=True)
     codes = genome.codes(examples, model.width)
     split: dict[Split, np.ndarray] = {name: (examples["split"] == name).to_numpy() for name in SPLITS}
     _log.info("scoring %d test and %d validation windows", split["test"].sum(), split["validation"].sum())
     held_out = split["validation"] | split["test"]
     scores = np.full(len(examples), np.nan)
     scores[held_out] = model.score_codes(codes[held_out])
+    measured = _measured(examples, codes, scores, split, config, seed)
+    kept = scores[split["test"] & (examples["label"] == 1).to_numpy()]
     metrics = {
         "splits": {name: _class_counts(examples[rows]) for name, rows in split.items()},
-        **_measured(examples, codes, scores, split, config, seed),
+        **measured,
+        "dropped": _dropped_promoters(model, dropped, genome, kept, measured["test"]["mcc"]["threshold"]),
         "strand": strand_audit(model, codes[split["test"]]).as_dict(),
         "leakage": leakage_audit(
             examples[split["test"]], examples[split["train"]], codes[split["test"]], codes[split["train"]]
@@ -113,6 +127,37 @@ def evaluate(
     )
 
 
+def _of_one_tier(examples: pd.DataFrame) -> pd.DataFrame:
+    """Refuse a mixture of tiers: a promoter would count once for each, and the intervals would be too narrow."""
+    tiers = sorted(set(examples["tier"]))
+    if len(tiers) > 1:
+        raise ShapeError(
+            f"the examples are of several tiers: {', '.join(tiers)}",
+            remedy=f'evaluate one of them, such as examples[examples["tier"] == "{HARD}"]',
+        )
+    return examples
+
+
+def _dropped_promoters(
+    model: Model, dropped: pd.DataFrame | None, genome: Genome, kept: Floats, threshold: float
+) -> dict[str, Any] | None:
+    """Scores of the test split's promoters without a decoy, beside those of the promoters with one; None without any.
+
+    They were left out because nothing is like them, so the test figures say nothing of them. There is no decoy to
+    rank them against: only their scores, and how many are called at the threshold of the MCC, can be given.
+    """
+    if dropped is None or not (dropped["split"] == "test").any():
+        return None
+    scores = model.score_codes(genome.codes(dropped[dropped["split"] == "test"], model.width))
+    return {
+        "promoters": len(scores),
+        "mean_score": float(np.mean(scores, dtype=np.float64)),
+        "recall": float(np.mean(scores >= threshold)),
+        "kept_mean_score": float(kept.mean()),
+        "kept_recall": float(np.mean(kept >= threshold)),
+    }
+
+
 def _measured(
     examples: pd.DataFrame,
     codes: Codes,
@@ -122,7 +167,7 @@ def _measured(
     seed: int,
 ) -> dict[str, Any]:
     """Figures of the model, of the baselines and of the oracle on the test split."""
-    labels, pairs = examples["label"].to_numpy(), pair_numbers(examples)
+    labels, pairs = examples["label"].to_numpy(), examples["pair_id"].to_numpy()
     validation, test = split["validation"], split["test"]
     for rows in (validation, test):
         check_classes(labels[rows], scores[rows])
@@ -152,11 +197,6 @@ def _measured(
     }
 
 
-def pair_numbers(examples: pd.DataFrame) -> np.ndarray:
-    """A number for each pair: pair ids are unique within a tier only."""
-    return examples.groupby(["tier", "pair_id"], sort=True).ngroup().to_numpy()
-
-
 def _class_counts(examples: pd.DataFrame) -> dict[str, int]:
     return {"promoters": int((examples["label"] == 1).sum()), "decoys": int((examples["label"] == 0).sum())}
 
@@ -172,7 +212,7 @@ def _oracle(
 
 def _per_chromosome(test: pd.DataFrame, scores: Floats) -> list[dict[str, Any]]:
     """AUROC of the pairs whose promoter lies on a chromosome; their decoys may lie on another one."""
-    pairs = pair_numbers(test)
+    pairs = test["pair_id"].to_numpy()
     promoter = (test["label"] == 1).to_numpy()
     rows = []
     for chrom in sorted(set(test.loc[promoter, "chrom"])):

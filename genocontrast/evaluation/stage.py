@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from genocontrast.artefacts import checksum, provenance, write_json, write_parquet
+from genocontrast.artefacts import checksum, provenance, read_parquet, write_json, write_parquet
 from genocontrast.config import Config
 from genocontrast.evaluation.database import read_motifs, shipped_database
 from genocontrast.evaluation.embedding import write_embeddings
 from genocontrast.evaluation.held_out import evaluate
 from genocontrast.evaluation.reading import find_motifs, write_motifs_meme
 from genocontrast.evaluation.scan import composition
-from genocontrast.examples import read_examples
+from genocontrast.examples import HARD, read_examples
 from genocontrast.genome.fasta import Genome
-from genocontrast.training.stage import TIER
 
 if TYPE_CHECKING:
     from genocontrast.training.model import Model
@@ -35,10 +34,11 @@ def run(config: Config, results: Path) -> None:
 
     folder = results / "evaluation"
     examples = read_examples(results / "negatives" / "examples.parquet")
-    examples = examples[examples["tier"] == TIER]
+    examples = examples[examples["tier"] == HARD]
+    dropped = read_parquet(results / "negatives" / "dropped.parquet")[0]
     record = _record(config, results)
     genome, model = Genome(config.genome.fasta), load_model(results / "training" / "model")
-    found = evaluate(model, examples, genome, config.evaluation, config.seed)
+    found = evaluate(model, examples, genome, config.evaluation, config.seed, dropped)
     write_json(folder / "metrics.json", {"provenance": record, **found.metrics})
     write_parquet(folder / "predictions.parquet", found.predictions, record)
     write_embeddings(folder / "embeddings.h5ad", found.embeddings, record)
@@ -49,6 +49,7 @@ def _record(config: Config, results: Path) -> dict[str, Any]:
     settings = config.evaluation
     inputs = {
         "examples": results / "negatives" / "examples.parquet",
+        "dropped": results / "negatives" / "dropped.parquet",
         "fasta": Path(config.genome.fasta),
         "model": results / "training" / "model" / "model.safetensors",
         "model_config": results / "training" / "model" / "config.json",

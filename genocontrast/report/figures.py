@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
+from genocontrast.report.decoys import ranked
 from genocontrast.report.svg import (
     DECOY,
     FOURTH,
@@ -142,40 +144,58 @@ def _curve_panel(
 
 
 def love_panel(balance: Mapping[str, Any], max_smd: float) -> Panel:
-    """Absolute standardised mean difference of each covariate before and after matching."""
-    frame = pd.DataFrame(balance["table"])[["covariate", "smd_before", "smd_after"]]
+    """Absolute standardised mean difference of each covariate before and after matching; matched ones first."""
+    frame = pd.DataFrame(ranked(balance))[["covariate", "smd_before", "smd_after", "matched"]]
     labels = [shorten(covariate(name)) for name in frame["covariate"]]
-    before, after = frame["smd_before"].abs().to_numpy(), frame["smd_after"].abs().to_numpy()
+    measured_only = not frame["matched"].all()
+    tall, top = 0.18 + 0.34 * len(frame), 0.51 if measured_only else 0.32  # inches
 
     def paint(axes: Axes) -> None:
-        right = max(before.max(initial=0), after.max(initial=0), 2 * max_smd) * 1.08
-        axes.axvspan(0, max_smd, color=GRID, linewidth=0, zorder=0)
-        rows = np.arange(len(frame))
-        axes.hlines(rows, after, before, color=MUTED, linewidth=1)
-        axes.plot(before, rows, "o", color=DECOY, markersize=6, markerfacecolor="none", markeredgewidth=1.6)
-        axes.plot(after, rows, "o", color=PROMOTER, markersize=7)
-        axes.set(ylim=(len(frame) - 0.5, -0.6), xlim=(-0.02 * right, right))
-        axes.set_yticks(rows, labels)
-        axes.tick_params(axis="y", labelcolor=INK)
+        _love_marks(axes, frame, max_smd)
+        axes.set_yticks(range(len(frame)), labels)
+        for label, matched in zip(axes.get_yticklabels(), frame["matched"], strict=True):
+            label.set_color(INK if matched else MUTED)
         axes.set_xlabel("|standardised mean difference|", loc="right")
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        line_label(axes, 1.0, 1.05, "\u25cb all candidates", DECOY, ha="right", transform=axes.transAxes)
-        line_label(axes, 0.0, 1.05, "\u25cf matched decoys", PROMOTER, ha="left", transform=axes.transAxes)
+        above: Any = {"y": 1 + (top - 0.25) / tall, "transform": axes.transAxes}
+        line_label(axes, 1.0, text="\u25cb all candidates", colour=DECOY, ha="right", **above)
+        line_label(axes, 0.0, text="\u25cf matched decoys", colour=PROMOTER, **above)
+        if measured_only:
+            above["y"] = 1 + 0.07 / tall
+            line_label(axes, 0.0, text="\u25c7 matched decoys, not matched on this", colour=PROMOTER, **above)
         ticks(axes, x=6)
 
-    worst = listing(
-        [f"{row.covariate} from {number(abs(row.smd_before))} to {number(abs(row.smd_after))}" for row in _named(frame)]
+    caption = (
+        "Circles, open: promoters against the whole pool of candidates; filled: against the decoys matched to them. "
+        "The gate asks every covariate that was matched on to fall inside the grey band (|SMD| up to "
+        f"{number(max_smd, 2)}).{' Diamonds: covariates that were measured only.' if measured_only else ''}"
     )
-    return Panel(
-        "balance",
-        "Are the decoys like the promoters?",
-        "Open: promoters against the whole pool of candidates; filled: against the decoys matched to them. The gate "
-        f"asks every covariate to fall inside the grey band (|SMD| up to {number(max_smd, 2)}).",
-        f"Absolute standardised mean difference before and after matching: {worst}.",
-        draw("balance", paint, (4.4, 0.95 + 0.34 * len(frame)), (label_margin(labels), 0.45, 0.1, 0.32)),
-        frame,
-    )
+    alt = f"Absolute standardised mean difference before and after matching: {_from_to(frame[frame['matched']])}."
+    alt += f" Not matched on: {_from_to(frame[~frame['matched']])}." if measured_only else ""
+    svg = draw("balance", paint, (4.4, 0.45 + tall + top), (label_margin(labels), 0.45, 0.1, top))
+    return Panel("balance", "Are the decoys like the promoters?", caption, alt, svg, frame)
+
+
+def _love_marks(axes: Axes, frame: pd.DataFrame, max_smd: float) -> None:
+    """The band that the gate asks for, behind what it applies to; a line of marks for each covariate."""
+    before, after = frame["smd_before"].abs().to_numpy(), frame["smd_after"].abs().to_numpy()
+    rows, gated = np.arange(len(frame)), frame["matched"].to_numpy(dtype=bool)
+    right = max(before.max(initial=0), after.max(initial=0), 2 * max_smd) * 1.08
+    hollow: Any = {"markerfacecolor": "none", "markeredgewidth": 1.6}
+    axes.add_patch(Rectangle((0, -0.6), max_smd, gated.sum() + 0.1, color=GRID, linewidth=0, zorder=0))
+    axes.hlines(rows, after, before, color=MUTED, linewidth=1)
+    axes.plot(before, rows, "o", color=DECOY, markersize=6, **hollow)
+    axes.plot(after[gated], rows[gated], "o", color=PROMOTER, markersize=7)
+    axes.plot(after[~gated], rows[~gated], "D", color=PROMOTER, markersize=5, **hollow)
+    axes.set(ylim=(len(frame) - 0.5, -0.6), xlim=(-0.02 * right, right))
+
+
+def _from_to(frame: pd.DataFrame) -> str:
+    rows = [
+        f"{row.covariate} from {number(abs(row.smd_before))} to {number(abs(row.smd_after))}" for row in _named(frame)
+    ]
+    return listing(rows, limit=12)
 
 
 def score_panel(predictions: pd.DataFrame) -> Panel:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genocontrast.genome.splits import Splits
+from genocontrast.report.decoys import UNUSED_SMD, still_open, widest_gap
 from genocontrast.report.results import Results
 from genocontrast.report.verdict import baseline_name, unbeaten
 from genocontrast.report.wording import AT_MOST, covariate, estimate, listing, number, percent, plural
@@ -18,8 +19,8 @@ def known_limits(results: Results, max_smd: float) -> list[str]:
     return [
         *_matching_limits(balance, max_smd),
         *_baseline_limits(metrics),
-        "Test pairs hold one promoter for each decoy. In a genome promoters are rare, so that the precision of a "
-        "genome-wide scan is far lower than the precision-recall curve suggests.",
+        f"Of the test windows {percent(metrics['test']['prevalence'])} are promoters. In a genome promoters are rare, "
+        "so that the precision of a genome-wide scan is far lower than the precision-recall curve suggests.",
         f"The intervals resample pairs within {plural(len(metrics['per_chromosome']), 'test chromosome')}; they do not "
         "cover another genome, tissue or training seed.",
         *_split_limits(splits),
@@ -29,25 +30,56 @@ def known_limits(results: Results, max_smd: float) -> list[str]:
 
 
 def _matching_limits(balance: Mapping[str, Any], max_smd: float) -> list[str]:
-    matched = [row["covariate"] for row in balance["table"] if row.get("matched")]
-    never = [name for name in ("gc", "cpg", "accessibility", "repeat") if name not in matched]
-    unmatched = [covariate(name) for name in never]
-    other = [*unmatched, "longer k-mers", "conservation", "histone marks", "distance to genes"]
-    sentences = [f"Decoys were not matched on {listing(other)}; the model may use any of these."]
-    dropped = sum(counts.get("dropped", 0) for counts in balance["splits"].values())
-    sentences.append(
-        f"{percent(balance['retention'], 1)} of the eligible promoters found a decoy; nothing here speaks for the "
-        f"{plural(dropped, 'promoter')} for which the pool held none that was alike."
-        if dropped
-        else "Every eligible promoter found a decoy."
-    )
-    far = [row for row in balance["table"] if abs(row["smd_after"]) > max_smd]
-    sentences += [
-        f"{covariate(row['covariate'])} still differs between the classes: SMD "
-        f"{number(row['smd_after'], signed=True)}, the gate asks for {AT_MOST} {number(max_smd, 2)}."
-        for row in far
+    table = balance["table"]
+    matched, measured = ([row["covariate"] for row in table if row["matched"] == side] for side in (True, False))
+    never = [name for name in dict.fromkeys(["gc", "cpg", "accessibility", "repeat", *measured]) if name not in matched]
+    other = [*map(covariate, never), "longer k-mers", "conservation", "histone marks"]
+    if not {"tss_distance"} & {*matched, *measured}:
+        other.append("distance to genes")
+    return [
+        f"Decoys were not matched on {listing(other, limit=12)}; the model may use any of these.",
+        _retention_limit(balance),
+        *_unused_signal_limits(balance),
+        *(
+            f"{covariate(row['covariate'])} still differs between the classes: SMD "
+            f"{number(row['smd_after'], signed=True)}, the gate asks for {AT_MOST} {number(max_smd, 2)}."
+            for row in table
+            if row["matched"] and abs(row["smd_after"]) > max_smd
+        ),
+        *(
+            f"{covariate(row['covariate'])} was not matched on and differs between the classes: SMD "
+            f"{number(row['smd_after'], signed=True)}."
+            for row in table
+            if not row["matched"] and abs(row["smd_after"]) > max_smd
+        ),
     ]
-    return sentences
+
+
+def _retention_limit(balance: Mapping[str, Any]) -> str:
+    dropped = sum(counts["dropped"] for counts in balance["splits"].values())
+    if not dropped:
+        return "Every eligible promoter found a decoy."
+    gap = widest_gap(balance)
+    differ = "" if gap is None else f", which differ most in {covariate(gap[0])} ({number(gap[1], 2, signed=True)} SD)"
+    return (
+        f"{percent(balance['retention'], 1)} of the eligible promoters found a decoy. The test figures say nothing of "
+        f"the {plural(dropped, 'promoter')} without one{differ}."
+    )
+
+
+def _unused_signal_limits(balance: Mapping[str, Any]) -> list[str]:
+    check = balance.get("signal_check")
+    if check and check["measured"] and abs(check["smd_after"]) > UNUSED_SMD:
+        return [
+            "Promoters and decoys are alike in the accessibility that was matched on. In signal that was held back "
+            f"promoters are {still_open(check['smd_after'])}, which overstates how far the real pairs are apart; what "
+            "is left of it in the sequence, the model may use."
+        ]
+    if any(row["covariate"] == "accessibility" and row["matched"] for row in balance["table"]) and not (
+        check and check["measured"]
+    ):
+        return ["Whether the balance in accessibility holds in signal that was not matched on has not been measured."]
+    return []
 
 
 def _baseline_limits(metrics: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from genocontrast.config import SPLITS, Config, SplitsConfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genocontrast.config import SPLITS, Config, NegativesConfig, SplitsConfig
 from genocontrast.genome.splits import Splits
 from genocontrast.report.results import Results
 from genocontrast.report.wording import covariate, integer, listing, number, percent, plural
@@ -10,6 +14,9 @@ from genocontrast.version import __version__
 
 REFERENCES = {
     "cpg": "Gardiner-Garden M, Frommer M. CpG islands in vertebrate genomes. J Mol Biol 196:261\u2013282 (1987).",
+    "cardinality": "Zubizarreta JR, Paredes RD, Rosenbaum PR. Matching for balance, pairing for heterogeneity in an "
+    "observational study of the effectiveness of for-profit and not-for-profit high schools in Chile. Ann Appl Stat "
+    "8:204\u2013231 (2014).",
     "smd": "Austin PC. Balance diagnostics for comparing the distribution of baseline covariates between treatment "
     "groups in propensity-score matched samples. Stat Med 28:3083\u20133107 (2009).",
     "two_sample": "Lopez-Paz D, Oquab M. Revisiting classifier two-sample tests. ICLR (2017).",
@@ -55,7 +62,7 @@ def methods(results: Results, config: Config) -> tuple[list[str], list[str]]:
         _examples(results, config, splits),
         _decoys(results, config, cite, splits.unit),
         _model(config, cite),
-        _evaluation(config, cite, splits.unit),
+        _evaluation(results, config, cite, splits.unit),
     ]
     if results.kmers is not None:
         paragraphs.append(_kmers(config, cite, splits.unit))
@@ -94,21 +101,63 @@ def _assignment(settings: SplitsConfig, splits: Splits, sealed: list[str] | None
 
 def _decoys(results: Results, config: Config, cite: Citations, unit: str) -> str:
     settings, balance = config.negatives, results.balance
-    names = listing([covariate(name) for name in settings.covariates])
-    source = "summits of open chromatin" if settings.candidates == "summits" else "tiles of the genome"
-    ratio = f" (CpG ratio: observed over expected {cite('cpg')})" if "cpg" in settings.covariates else ""
+    tiled = f"tiled every {integer(settings.stride)} bp over"
+    places = {"summits": "summits of open chromatin", "peaks": f"windows {tiled} open chromatin"}
+    places["genome"] = f"windows {tiled} the genome"
     return (
-        f"Decoys were drawn from {source} that lie at least {integer(settings.tss_buffer)} bp from every annotated "
-        "start site and outside all other evidence of promoters, with no more than "
-        f"{percent(config.genome.max_n_fraction)} uncalled bases and the same least accessibility as promoters; of "
-        "windows that overlap, the one whose covariates are most like a promoter's was kept. Windows of the "
-        f"validation and test {unit} that nearly repeat a training window were left out. Within each split every "
-        "promoter was paired with one decoy, without replacement, by an assignment of least total Euclidean distance "
-        f"in {names}{ratio}, each in standard deviations of the training promoters, with a caliper of "
-        f"{number(settings.caliper, 2)} that is also the cost of leaving a promoter out; promoters without a decoy "
-        f"were left out ({percent(balance['retention'], 1)} were retained). Balance was judged by standardised mean "
-        f"differences {cite('smd')} (at most {number(settings.max_smd, 2)}) and by a classifier two-sample test on the "
-        f"covariates {cite('two_sample')} (AUROC {number(balance['two_sample']['auroc'])})."
+        f"Decoys were drawn from {listing([places[kind] for kind in settings.candidates])} that lie at least "
+        f"{integer(settings.tss_buffer)} bp from every annotated start site and outside all other evidence of "
+        f"promoters, with no more than {percent(config.genome.max_n_fraction)} uncalled bases and the same least "
+        "accessibility as promoters; of windows that overlap, the one whose covariates are most like a promoter's was "
+        f"kept. Windows of the validation and test {unit} that nearly repeat a training window were left out. "
+        f"{_pairing(settings, balance, cite)} Balance was judged by standardised mean differences {cite('smd')} (at "
+        f"most {number(settings.max_smd, 2)}) and by a classifier two-sample test on the covariates "
+        f"{cite('two_sample')} (AUROC {number(balance['two_sample']['auroc'])}).{_held_back(balance)}"
+    )
+
+
+def _pairing(settings: NegativesConfig, balance: Mapping[str, Any], cite: Citations) -> str:
+    """How promoters were paired with decoys; citations are numbered in the order of the words."""
+    how = _matching(settings, cite)
+    names = listing([covariate(name) for name in settings.covariates])
+    names += f" (CpG ratio: observed over expected {cite('cpg')})" if "cpg" in settings.covariates else ""
+    cost = "" if settings.method == "greedy" else " that is also the cost of leaving a promoter out"
+    decoys = "one decoy" if settings.ratio == 1 else f"up to {settings.ratio} decoys"
+    shared = "".join(
+        f", within the same {'chromosome' if key == 'chrom' else Path(key).stem}" for key in settings.exact
+    )
+    return (
+        f"Within each split{shared} every promoter was paired with {decoys}, without replacement, {how} in {names}, "
+        "each in standard deviations of the training promoters, with a caliper of "
+        f"{number(settings.caliper, 2)}{cost}; promoters without a decoy were left out "
+        f"({percent(balance['retention'], 1)} were retained)."
+    )
+
+
+def _matching(settings: NegativesConfig, cite: Citations) -> str:
+    if settings.method == "cardinality":
+        return (
+            "in two steps: as many promoters and candidates as possible were chosen whose means, squares and products "
+            f"of the covariates agree within {settings.tolerance:g} standard deviations and whose cumulatives agree "
+            f"within {2 * settings.tolerance:g} (cardinality matching {cite('cardinality')}, by linear programming), "
+            "and these were assigned to one another by least total Euclidean distance"
+        )
+    if settings.method == "greedy":
+        return (
+            "one promoter after the other, those with the fewest candidates first, each with the nearest free one by "
+            "Euclidean distance"
+        )
+    return "by an assignment of least total Euclidean distance"
+
+
+def _held_back(balance: Mapping[str, Any]) -> str:
+    """The balance in signal that was not matched on."""
+    check = balance.get("signal_check") or {"measured": False}
+    if not check["measured"]:
+        return ""
+    return (
+        f" The matching was repeated with a part of the signal held back ({check['how']}): there the standardised mean "
+        f"difference of accessibility was {number(check['smd_after'], signed=True)}."
     )
 
 
@@ -135,7 +184,8 @@ def _model(config: Config, cite: Citations) -> str:
     )
 
 
-def _evaluation(config: Config, cite: Citations, unit: str) -> str:
+def _evaluation(results: Results, config: Config, cite: Citations, unit: str) -> str:
+    apart = " Promoters without a decoy were scored apart." if results.metrics["dropped"] else ""
     return (
         f"On the test {unit} we report the areas under the ROC and the precision-recall curve and Matthews' "
         f"correlation {cite('mcc')}, each with a 95 % percentile interval from {integer(config.evaluation.bootstraps)} "
@@ -144,6 +194,7 @@ def _evaluation(config: Config, cite: Citations, unit: str) -> str:
         "pairs, and compared with the model in the same resamples. Each test window was scored on both strands. A test "
         "window leaks where it overlaps a training window, or where a single training window holds half of its "
         "canonical 12-mers, on either strand."
+        f"{apart}"
     )
 
 

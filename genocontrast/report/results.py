@@ -54,7 +54,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Results:
-    """The artefacts of one data set, `folder` being results/<name>."""
+    """The artefacts of one data set, `folder` being results/<name>; the examples are of all tiers."""
 
     folder: Path
     genome: dict[str, Any]

@@ -10,6 +10,17 @@ from typing import Any, Literal
 import yaml
 
 from genocontrast.config import Config
+from genocontrast.report.decoys import (
+    balance_table,
+    dropped_table,
+    evidence_table,
+    reason_table,
+    short_sentence,
+    tier_sentences,
+    tier_table,
+    two_sample_sentence,
+    unused_signal_sentence,
+)
 from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
 from genocontrast.report.limits import known_limits
 from genocontrast.report.maps import embedding_panels, kmer_panel, logo
@@ -18,7 +29,6 @@ from genocontrast.report.results import Results
 from genocontrast.report.svg import Panel
 from genocontrast.report.tables import (
     artefact_table,
-    balance_table,
     chromosome_table,
     class_table,
     count_table,
@@ -28,7 +38,6 @@ from genocontrast.report.tables import (
     sequence_table,
     split_table,
     strand_table,
-    two_sample_sentence,
 )
 from genocontrast.report.verdict import largest_smd
 from genocontrast.report.wording import integer, number, percent, plural
@@ -117,18 +126,30 @@ def _examples(results: Results) -> Section:
     tables += [count_table("Promoters removed, by rule", promoters)] if promoters else []
     tables += [count_table("Pool of decoys, and removed by rule", pool)] if pool else []
     lead = "A decoy is open chromatin (or a tile of the genome) that is not a promoter, paired with a promoter like it."
-    return Section("examples", "Promoters and decoys", [Block("prose", [lead]), Block("tables", tables)])
+    blocks = [Block("prose", [lead, *short_sentence(balance)]), Block("tables", [*tables, evidence_table(balance)])]
+    if balance["dropped"]["means"]:
+        blocks.append(Block("tables", [reason_table(balance), dropped_table(balance, results.metrics)]))
+    if len(balance["tiers"]) > 1:
+        easier = (
+            "For the same promoters there are easier decoys, to compare with. Those of all tiers are clear of all "
+            "evidence of promoters."
+        )
+        blocks += [Block("prose", [easier]), Block("bullets", tier_sentences(balance))]
+        blocks.append(Block("tables", [tier_table(results.examples, balance)]))
+    return Section("examples", "Promoters and decoys", blocks)
 
 
 def _balance(results: Results, config: Config) -> Section:
     balance, gate = results.balance, config.negatives
     state = "passed" if balance["passed"] else "failed"
     lead = (
-        f"The gate {state}: largest |SMD| {number(largest_smd(balance))} (at most {number(gate.max_smd, 2)}), "
-        f"{percent(balance['retention'], 1)} of the promoters kept (at least {percent(gate.min_retention)})."
+        f"The gate {state}: largest |SMD| of what was matched on {number(largest_smd(balance))} (at most "
+        f"{number(gate.max_smd, 2)}), {percent(balance['retention'], 1)} of the promoters kept (at least "
+        f"{percent(gate.min_retention)})."
     )
     blocks = [
-        Block("prose", [lead, two_sample_sentence(balance)]),
+        Block("prose", [lead, two_sample_sentence(balance), unused_signal_sentence(balance)]),
+        *([Block("bullets", balance["failures"])] if balance["failures"] else []),
         Block("panels", [love_panel(balance, gate.max_smd)]),
         Block("tables", [balance_table(balance)]),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from genocontrast.config import SPLITS
 from genocontrast.genome.splits import Splits
-from genocontrast.report.wording import PLUS_MINUS, covariate, estimate, integer, limits, number, percent, plural
+from genocontrast.report.wording import estimate, integer, number, percent, plural, rule
 
 SEQUENCES_SHOWN = 40
 """Sequences listed one by one; assemblies of many scaffolds are summed up."""
@@ -68,28 +68,6 @@ def chromosome_table(metrics: Mapping[str, Any]) -> Table:
     return Table("By test chromosome", ["Chromosome", "Pairs#", "AUROC#"], rows)
 
 
-def balance_table(balance: Mapping[str, Any]) -> Table:
-    """Each covariate before and after matching."""
-    rows = [
-        [
-            covariate(row["covariate"]),
-            number(row["smd_before"], signed=True),
-            number(row["smd_after"], signed=True),
-            number(row["ks_before"]),
-            number(row["ks_after"]),
-            number(row["variance_ratio_after"], 2),
-            "yes" if row.get("matched") else "no",
-            "pass" if row["passed"] else "fail",
-        ]
-        for row in balance["table"]
-    ]
-    names = ["SMD before#", "SMD after#", "KS before#", "KS after#", "Variance ratio#", "Matched on", "Gate"]
-    note = (
-        "SMD: difference of the means in standard deviations of the promoters. KS: largest gap of the two cumulatives."
-    )
-    return Table("Covariates before and after matching", ["Covariate", *names], rows, note)
-
-
 def split_table(balance: Mapping[str, Any]) -> Table:
     """Promoters, candidates, decoys and dropped promoters of each split."""
     counts = balance["splits"]
@@ -109,7 +87,7 @@ def count_table(title: str, counts: Mapping[str, Any]) -> Table:
 
 def _flat(counts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, int | None]]:
     for name, count in counts.items():
-        label = f"{prefix}{str(name).replace('_', ' ').replace('+-', PLUS_MINUS)}"
+        label = f"{prefix}{rule(str(name).replace('_', ' '))}"
         if isinstance(count, Mapping):
             yield from _flat(count, f"{label}: ")
         else:
@@ -205,12 +183,3 @@ def strand_table(strand: Mapping[str, Any]) -> Table:
         )
     ]
     return Table(f"Of {plural(strand['examples'], 'test window')}", ["", "Model#", "Its network alone#"], rows)
-
-
-def two_sample_sentence(balance: Mapping[str, Any]) -> str:
-    """How well the covariates together tell decoys from promoters."""
-    found = balance["two_sample"]
-    return (
-        "A classifier that sees the covariates only tells promoters from their decoys with AUROC "
-        f"{number(found['auroc'])} (95 % interval {limits(found)}); 0.5 is perfect balance."
-    )

@@ -77,17 +77,19 @@ def judge(results: Results) -> Verdict:
 
 def _what_was_done(results: Results) -> str:
     pairs = results.metrics["splits"]["train"]["promoters"]
-    matched = [covariate(row["covariate"]) for row in results.balance["table"] if row.get("matched")]
+    matched = [covariate(row["covariate"]) for row in results.balance["table"] if row["matched"]]
     how = f" matched on {listing(matched)}" if matched else ""
+    decoys = results.metrics["splits"]["train"]["decoys"]
+    taught = f"{plural(pairs, 'pair')}, each a promoter and a decoy"
+    if decoys != pairs:
+        taught = f"{plural(pairs, 'promoter')} and their {plural(decoys, 'decoy')}"
     strand = results.metrics.get("strand")
     symmetric = "strand-symmetric " if strand and strand["flips"] == 0 else ""
     chroms = plural(len({row["chrom"] for row in results.metrics["per_chromosome"]}), "chromosome")
     where = chroms if results.splits.whole else f"blocks of {chroms}"
     return (
-        f"A {symmetric}contrastive model learned from {plural(pairs, 'pair')}, each a promoter and a decoy"
-        f"{how}. "
-        f"It was tested on {plural(results.metrics['test']['pairs'], 'pair')} from "
-        f"{where} that it never saw."
+        f"A {symmetric}contrastive model learned from {taught}{how}. "
+        f"It was tested on {plural(results.metrics['test']['pairs'], 'pair')} from {where} that it never saw."
     )
 
 
@@ -135,7 +137,7 @@ def _negative_control(metrics: Mapping[str, Any]) -> tuple[Tone, str, str]:
 
 
 def _gate_failure(balance: Mapping[str, Any]) -> str:
-    failed = [covariate(row["covariate"]) for row in balance["table"] if not row["passed"]]
+    failed = [covariate(row["covariate"]) for row in balance["table"] if row["matched"] and not row["passed"]]
     what = f"The decoys differ from the promoters in {listing(failed)}" if failed else "The decoys are not good enough"
     kept = f"{percent(balance['retention'])} of the promoters found a decoy"
     return f"{what}; {kept}. Scores may reflect that difference and not what makes a promoter."
@@ -152,8 +154,8 @@ def audit(results: Results) -> list[Audit]:
 
 
 def largest_smd(balance: Mapping[str, Any]) -> float:
-    """Largest absolute standardised mean difference after matching."""
-    return max((abs(row["smd_after"]) for row in balance["table"]), default=0.0)
+    """Largest absolute standardised mean difference after matching, of the covariates that were matched on."""
+    return max((abs(row["smd_after"]) for row in balance["table"] if row["matched"]), default=0.0)
 
 
 def _balance_audit(balance: Mapping[str, Any]) -> Audit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,14 @@ COVARIATE_NAMES = {
     "gc": "GC content",
     "cpg": "CpG ratio",
     "accessibility": "accessibility",
+    "open_fraction": "open fraction",
     "repeat": "repeat content",
+    "n": "uncalled bases",
+    "tss_distance": "distance to nearest TSS",
+    "kmers": "3-mer composition",
+    "kmers_1": "3-mer axis 1",
+    "kmers_2": "3-mer axis 2",
+    "kmers_3": "3-mer axis 3",
 }
 """What the covariates are called in prose; one that is not listed keeps its name."""
 
@@ -67,3 +75,8 @@ COVARIATE_NAMES = {
 def covariate(name: str) -> str:
     """A covariate's name in prose."""
     return COVARIATE_NAMES.get(name, name)
+
+
+def rule(name: str) -> str:
+    """The name of a rule with a true plus-minus sign; lists can break between their items."""
+    return re.sub(r",(?=\S)", ", ", name.replace("+-", PLUS_MINUS))

@@ -16,6 +16,16 @@ def pairs(n, signal=1.0, seed=0, levels=None):
     return labels, scores, np.repeat(np.arange(n), 2)
 
 
+def ragged_pairs(n, seed=0):
+    """n pairs in random order: a promoter each, with two decoys in the even pairs and one in the odd ones."""
+    rng = np.random.default_rng(seed)
+    ids = np.concatenate([np.arange(n), np.arange(n), np.arange(0, n, 2)])
+    labels = (np.arange(len(ids)) < n).astype(int)
+    order = rng.permutation(len(ids))
+    scores = rng.normal(size=len(ids)) + rng.normal(size=n)[ids] + labels
+    return labels[order], scores[order], ids[order]
+
+
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([None, 1, 2]))
 @settings(max_examples=40, deadline=None)
 def test_point_estimates_equal_scikit_learn_with_and_without_ties(n, seed, levels):
@@ -27,8 +37,9 @@ def test_point_estimates_equal_scikit_learn_with_and_without_ties(n, seed, level
     assert found.mcc.value == pytest.approx(matthews_corrcoef(labels, calls))
 
 
-def test_resamples_equal_scikit_learn_on_the_drawn_pairs():
-    labels, scores, ids = pairs(30, levels=2)
+@pytest.mark.parametrize("table", [pairs(30, levels=2), ragged_pairs(30)], ids=["one decoy", "one or two decoys"])
+def test_resamples_equal_scikit_learn_on_the_drawn_pairs(table):
+    labels, scores, ids = table
     resamples = PairResamples(ids, 50, seed=3)
     found = assess(labels, scores, 0.5, resamples)
     drawn = np.concatenate(list(resamples.weights())).astype(int)
@@ -48,8 +59,9 @@ def test_members_of_a_pair_are_drawn_together_as_often_as_pairs_are():
         assert (weights[:, [0, 1, 5]].sum(1) == 3).all()
 
 
-def test_interval_of_pairs_is_that_of_a_plain_loop():
-    labels, scores, ids = pairs(60)
+@pytest.mark.parametrize("table", [pairs(60), ragged_pairs(60)], ids=["one decoy", "one or two decoys"])
+def test_interval_of_pairs_is_that_of_a_plain_loop(table):
+    labels, scores, ids = table
     found = assess(labels, scores, 0.5, PairResamples(ids, 1000, 1)).auroc
     rng = np.random.default_rng(99)
     loop = []

@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from genocontrast.artefacts import checksum, read_json, read_parquet, write_parquet
 from genocontrast.config import parse_config
 from genocontrast.encoders import StrandEncoder
-from genocontrast.errors import FileFormatError, SplitError
+from genocontrast.errors import FileFormatError, ShapeError, SplitError
 from genocontrast.evaluation import evaluate, stage
 from genocontrast.evaluation.database import read_motifs, shipped_database
 from genocontrast.evaluation.scan import log_odds
@@ -78,6 +79,62 @@ def test_metrics_hold_what_the_report_reads(data, stand_in):
     assert len(found.predictions) == 2 * 90
 
 
+def with_second_decoys(examples):
+    """Every second pair gives its decoy to the pair before it, but for the last two pairs of each split."""
+    pair = examples["pair_id"]
+    gives = (pair % 2 == 1) & ~pair.isin([39, 69, 129])
+    kept = examples[~(gives & (examples["label"] == 1))]
+    return kept.assign(pair_id=kept["pair_id"] - gives[kept.index]).astype({"pair_id": "int32"})
+
+
+def test_pairs_of_one_or_two_decoys_are_measured_whole(data, stand_in):
+    examples, fasta = data
+    ragged = with_second_decoys(examples)
+    found = evaluate(scanning_model(stand_in), ragged, Genome(fasta))
+    test, predicted = found.metrics["test"], found.predictions
+    assert found.metrics["splits"]["test"] == {"promoters": 31, "decoys": 60}
+    assert test["pairs"] == 31
+    assert test["prevalence"] == pytest.approx(31 / 91)
+    predicted = predicted[predicted["split"] == "test"]
+    assert test["auroc"]["value"] == pytest.approx(roc_auc_score(predicted["label"], predicted["score"]))
+    assert found.metrics["per_chromosome"][0]["pairs"] == 31
+    assert all(
+        baseline["difference"]["low"] <= baseline["difference"]["high"] for baseline in found.metrics["baselines"]
+    )
+
+
+def test_a_mixture_of_tiers_is_refused(data, stand_in):
+    examples, fasta = data
+    mixed = pd.concat([examples, examples.assign(tier="gc")])
+    with pytest.raises(ShapeError, match="several tiers: gc, hard"):
+        evaluate(scanning_model(stand_in), mixed, Genome(fasta))
+
+
+def test_promoters_without_a_decoy_are_scored_apart(data, stand_in):
+    examples, fasta = data
+    model, genome = scanning_model(stand_in), Genome(fasta)
+    alone = evaluate(model, examples, genome)
+    assert alone.metrics["dropped"] is None
+    # of the test split three windows with a site and one without; windows of other splits don't count
+    chosen = [examples[(examples["split"] == "test") & (examples["label"] == label)] for label in (1, 0)]
+    dropped = pd.concat([chosen[0].head(3), chosen[1].head(1), examples[examples["split"] != "test"]])
+    found = evaluate(model, examples, genome, dropped=dropped)
+    apart = found.metrics.pop("dropped")
+    promoters = found.predictions.query("split == 'test' and label == 1")["score"]
+    threshold = found.metrics["test"]["mcc"]["threshold"]
+    scores = model.score_codes(genome.codes(dropped.head(4)))
+    assert apart["promoters"] == 4
+    assert apart["mean_score"] == pytest.approx(scores.mean())
+    assert apart["recall"] == np.mean(scores >= threshold)
+    assert apart["kept_mean_score"] == pytest.approx(promoters.mean())
+    assert apart["kept_recall"] == np.mean(promoters >= threshold)
+    assert 0 < apart["recall"] < 1
+    assert found.metrics == {key: value for key, value in alone.metrics.items() if key != "dropped"}
+    pd.testing.assert_frame_equal(found.predictions, alone.predictions)
+    nobody = evaluate(model, examples, genome, dropped=dropped[dropped["split"] != "test"])
+    assert nobody.metrics["dropped"] is None
+
+
 def test_permuted_labels_give_no_signal(data, stand_in):
     examples, fasta = data
     swap = np.random.default_rng(3).random(130) < 0.5
@@ -134,6 +191,7 @@ def test_stage_writes_its_files_and_the_same_bytes_again(data, tmp_path):
         results = tmp_path / run / "results"
         random = examples.assign(tier="random")  # not what the model was trained against
         write_parquet(results / "negatives" / "examples.parquet", pd.concat([examples, random]))
+        write_parquet(results / "negatives" / "dropped.parquet", examples.query("split == 'test'").head(5))
         model.save(results / "training" / "model")
         stage.run(config(fasta), results)
         assert sorted(path.name for path in (results / "evaluation").iterdir()) == FILES
@@ -143,7 +201,9 @@ def test_stage_writes_its_files_and_the_same_bytes_again(data, tmp_path):
     metrics, motifs = read_json(folder / "metrics.json"), read_json(folder / "motifs.json")
     assert metrics["test"]["pairs"] == 60
     assert str(tmp_path) not in json.dumps(metrics) + json.dumps(motifs)
-    assert set(metrics["provenance"]["inputs"]) == {"examples", "fasta", "model", "model_config", "motif_database"}
+    assert metrics["dropped"]["promoters"] == 5
+    inputs = {"examples", "dropped", "fasta", "model", "model_config", "motif_database"}
+    assert set(metrics["provenance"]["inputs"]) == inputs
     assert motifs["database"] == {"file": "jaspar.meme", "sha256": checksum(shipped_database())}
     predictions, record = read_parquet(folder / "predictions.parquet")
     assert record == metrics["provenance"]

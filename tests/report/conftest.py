@@ -53,6 +53,13 @@ def make_metrics():
         "signal": True,
         "baselines": [assessed(name, value, 0.91 - value) for name, value in baselines],
         "oracle": {"auroc": interval(0.96), "share": 0.89},
+        "dropped": {
+            "promoters": 7,
+            "mean_score": 0.614,
+            "recall": 0.71,
+            "kept_mean_score": 0.683,
+            "kept_recall": 0.86,
+        },
         "strand": {
             "examples": 180,
             "flips": 0,
@@ -68,33 +75,70 @@ def make_metrics():
     }
 
 
+def balance_row(name, before, after, matched):
+    return {
+        "covariate": name,
+        **{"smd_before": before, "smd_after": after, "smd_all": 2 * after},
+        **{"ks_before": abs(before) / 3, "ks_after": abs(after) / 2, "ks_all": abs(after)},
+        **{"variance_ratio_before": 1.4, "variance_ratio_after": 1.02, "variance_ratio_all": 1.1},
+        "matched": matched,
+        "passed": abs(after) <= 0.1,
+    }
+
+
 def make_balance():
-    rows = [("gc", 0.9, 0.03), ("cpg", 0.7, -0.02), ("accessibility", 1.4, 0.05), ("repeat", -0.4, -0.08)]
+    """Balance of a run whose unmatched covariate differs, as it may, and whose unused signal shows a difference."""
+    pairs = sum(PAIRS.values())
+    easier = {tier: {"pairs": pairs, "of": pairs, "removed": {}} for tier in ("gc", "open", "random")}
     return {
         "provenance": {},
         "passed": True,
+        "failures": [],
         "retention": 0.93,
         "counts": {
             "promoters": {"closed promoter": 31, "overlaps a more accessible promoter": 12},
             "pool": {"candidate windows": 4100, "TSS +- 500 bp": 1203, "excluded regions": 41, "too many N": 3},
         },
         "table": [
-            {
-                "covariate": name,
-                "smd_before": before,
-                "smd_after": after,
-                "ks_before": abs(before) / 3,
-                "ks_after": abs(after) / 2,
-                "variance_ratio_after": 1.02,
-                "matched": name != "repeat",
-                "passed": True,
-            }
-            for name, before, after in rows
+            balance_row("repeat", -0.4, -0.28, False),
+            balance_row("gc", 0.9, 0.03, True),
+            balance_row("cpg", 0.7, -0.02, True),
+            balance_row("accessibility", 1.4, 0.05, True),
         ],
         "two_sample": {"auroc": 0.51, "low": 0.47, "high": 0.55},
+        "evidence": [
+            {"rule": "TSS +- 500 bp", "touched": 1203, "alone": 240},
+            {"rule": "sgd.gff3:gene,tRNA_gene", "touched": 960, "alone": 17},
+        ],
         "classes": [{"class": "intergenic", "decoys": 301}, {"class": "gene", "decoys": 89}],
         "splits": {
             split: {"promoters": n, "pool": 5 * n, "decoys": n, "dropped": n // 12} for split, n in PAIRS.items()
+        },
+        "dropped": {
+            "reasons": {"its candidates serve others": 9, "no candidate within the caliper": 23},
+            "means": [
+                {"covariate": "gc", "dropped": 0.56, "kept": 0.52},
+                {"covariate": "accessibility", "dropped": 3.2, "kept": 2.0},
+            ],
+        },
+        "matching": {
+            "method": "caliper",
+            "scale": {"gc": 0.08, "cpg": 0.2, "accessibility": 0.5, "repeat": 0.1},
+            "assignment": {split: {"excess": 0.0, "uncertified": 0} for split in PAIRS},
+            "short": 0,
+        },
+        "tiers": {
+            "hard": {"pairs": pairs},
+            "nearby": {"pairs": 40, "of": pairs, "removed": {"overlaps a nearer neighbour": 350}},
+            **easier,
+            "open": {"pairs": 0, "of": pairs, "removed": {}},
+        },
+        "signal_check": {
+            "measured": True,
+            "how": "matched on all replicates but atac_2.bw, compared in that one",
+            "retention": 0.9,
+            **{"smd_before": 1.3, "smd_after": 0.23, "ks_before": 0.4, "ks_after": 0.11},
+            **{"variance_ratio_before": 1.3, "variance_ratio_after": 0.9},
         },
         "permuted": False,
     }
@@ -208,7 +252,7 @@ def example_rows(rng):
                         "strand": "+-"[i % 2],
                         "label": label,
                         "pair_id": pair,
-                        "tier": "matched",
+                        "tier": "hard",
                         "split": split,
                         "log_q": 0.0,
                         "evidence": "genes.gtf" if label else "",
@@ -217,7 +261,16 @@ def example_rows(rng):
                         "accessibility": float(rng.gamma(4, 0.5)),
                     }
                 )
-    return sort_examples(pd.DataFrame(rows))
+    hard = pd.DataFrame(rows)
+    nearby = hard[hard["split"] == "test"].head(80)
+    tiers = [hard, *(_easier(hard, tier) for tier in ("gc", "random")), _easier(nearby, "nearby")]
+    return sort_examples(pd.concat(tiers))
+
+
+def _easier(hard, tier):
+    """The same promoters with closed decoys; there are none of the tier `open`."""
+    decoy = hard["label"] == 0
+    return hard.assign(tier=tier, accessibility=hard["accessibility"].mask(decoy, 0.125))
 
 
 def write_results(folder, vectors=True, **changes):
@@ -229,7 +282,7 @@ def write_results(folder, vectors=True, **changes):
             write_json(folder / name, part)
     examples = example_rows(rng)
     write_parquet(folder / "negatives/examples.parquet", examples)
-    held_out = examples[examples["split"] != "train"].reset_index(drop=True)
+    held_out = examples[(examples["tier"] == "hard") & (examples["split"] != "train")].reset_index(drop=True)
     centre = np.where(held_out["label"] == 1, 0.68, 0.32)
     scored = held_out.assign(score=np.clip(rng.normal(centre, 0.16), 0.001, 0.999))
     write_parquet(folder / "evaluation/predictions.parquet", scored)
@@ -303,8 +356,11 @@ def hostile_page(tmp_path_factory):
     genome["splits"]["train"] = [EVIL]
     genome["segments"][0]["chrom"] = EVIL
     genome["counts"] = {EVIL: 3}
-    balance["classes"][0]["class"] = balance["table"][0]["covariate"] = EVIL
+    balance["classes"][0]["class"] = balance["table"][1]["covariate"] = EVIL
     balance["counts"]["pool"] = {EVIL: 1}
+    balance["evidence"][0]["rule"] = balance["signal_check"]["how"] = EVIL
+    balance["dropped"]["reasons"] = {EVIL: 1}
+    balance["tiers"][EVIL] = {"pairs": 0, "of": 1, "removed": {}}
     metrics["baselines"][-1]["name"] = EVIL
     metrics["curves"]["roc"][EVIL] = metrics["curves"]["roc"].pop("4-mer")
     metrics["per_chromosome"][0]["chrom"] = EVIL

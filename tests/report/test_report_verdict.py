@@ -91,7 +91,7 @@ def test_without_baselines_nothing_is_compared(judged, metrics):
 
 def test_a_failed_gate_comes_first(judged, balance):
     balance |= {"passed": False, "retention": 0.61}
-    balance["table"][0] |= {"passed": False, "smd_after": 0.31}
+    balance["table"][1] |= {"passed": False, "smd_after": 0.31}
     verdict, audits, limits = judged(balance=balance)
     assert verdict.tone == "bad"
     assert verdict.title.startswith("The balance gate failed.")

@@ -5,6 +5,7 @@ rule evaluation:
     input:
         model=rules.training.output,
         examples=f"{RESULTS}/negatives/examples.parquet",
+        dropped=f"{RESULTS}/negatives/dropped.parquet",
         fasta=SETTINGS.genome.fasta,
         truth=[SETTINGS.evaluation.truth] if SETTINGS.evaluation.truth else [],
         motif_database=(
