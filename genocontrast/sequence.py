@@ -83,10 +83,15 @@ def one_hot(codes: Codes, dtype: type = np.float32, out: NDArray | None = None) 
     return out
 
 
+def count_true(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many are true along the last axis; eight at a time, several times as fast as a sum."""
+    return np.bitwise_count(np.packbits(flags, axis=-1)).sum(-1, dtype=np.int64)
+
+
 def gc_fraction(codes: Codes) -> NDArray[np.float64]:
     """Fraction of G and C among the called bases along the last axis; 0 where no base is called."""
-    called = (codes < N_CODE).sum(-1)
-    return ((codes == 1) | (codes == 2)).sum(-1) / np.maximum(called, 1)
+    called = count_true(codes < N_CODE)
+    return count_true((codes == 1) | (codes == 2)) / np.maximum(called, 1)
 
 
 def cpg_ratio(codes: Codes) -> NDArray[np.float64]:
@@ -95,9 +100,9 @@ def cpg_ratio(codes: Codes) -> NDArray[np.float64]:
     Source: Gardiner-Garden and Frommer, J Mol Biol 1987.
     """
     c, g = (codes == 1), (codes == 2)
-    observed = (c[..., :-1] & g[..., 1:]).sum(-1)
-    called = (codes < N_CODE).sum(-1)
-    expected = c.sum(-1) * g.sum(-1) / np.maximum(called, 1)
+    observed = count_true(c[..., :-1] & g[..., 1:])
+    called = count_true(codes < N_CODE)
+    expected = count_true(c) * count_true(g) / np.maximum(called, 1)
     return np.where(expected > 0, observed / np.maximum(expected, 1e-12), 0.0)
 
 

@@ -14,6 +14,7 @@ import pyBigWig
 from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike, existing
+from genocontrast.compiled import compiled
 from genocontrast.errors import FileFormatError
 from genocontrast.genome.tables import truncated
 from genocontrast.genome.tracks import Floats, Ints, Track, joined, same_sequences
@@ -76,8 +77,12 @@ class BigWig(Track):
             values: NDArray[np.float32] = self._file.values(self._names[chrom], start, end, numpy=True)
         except RuntimeError:
             raise truncated(self.path) from None
-        np.copyto(values, 0, where=np.isnan(values))
-        if not np.isfinite(values.sum(dtype=np.float64)):
+        # One sum tells whether any base is without data or infinite: to look at each costs several times as much.
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = values.sum()
+        if np.isnan(total):
+            np.copyto(values, 0, where=np.isnan(values))
+        if not np.isfinite(total) and np.isinf(values).any():
             where = start + int(np.argmax(np.isinf(values)))
             raise FileFormatError("an infinite value", path=self.path, value=f"{chrom}:{where}-{where + 1}")
         return values
@@ -125,12 +130,36 @@ def _clusters(starts: Ints, ends: Ints) -> list[NDArray[np.intp]]:
 def _window_sums(values: NDArray[np.float32], starts: Ints, ends: Ints) -> Floats:
     """Sums over windows, each cut to the block of values, shape=(n,)."""
     edges, places = np.unique(np.clip([starts, ends], 0, len(values)), return_inverse=True)
+    first, last = places.reshape(2, -1)
+    windows = np.cumsum(np.bincount(first, minlength=len(edges)) - np.bincount(last, minlength=len(edges)))
+    running = compiled(_running_sums)(values, edges, windows)
+    return running[last] - running[first]
+
+
+def _running_sums(values: NDArray[np.float32], edges: Ints, windows: Ints) -> Floats:
+    """Sum up to each edge of the values that lie in any window; `windows` are as many as lie behind each edge.
+
+    One sum between neighbouring edges, so that windows that overlap cost no more than those that do not.
+    """
     running = np.zeros(len(edges))
-    if len(edges) > 1:
-        # One sum between neighbouring edges, so that windows that overlap cost no more than those that do not.
-        np.cumsum(np.add.reduceat(values[: edges[-1]], edges[:-1], dtype=np.float64), out=running[1:])
-    first, last = running[places.reshape(2, -1)]
-    return last - first
+    for edge in range(1, len(edges)):
+        running[edge] = running[edge - 1]
+        if windows[edge - 1] == 0:
+            continue
+        # Four at a time: one sum after another would wait for each addition.
+        a = b = c = d = 0.0
+        i = edges[edge - 1]
+        while i + 3 < edges[edge]:
+            a += values[i]
+            b += values[i + 1]
+            c += values[i + 2]
+            d += values[i + 3]
+            i += 4
+        while i < edges[edge]:
+            a += values[i]
+            i += 1
+        running[edge] += (a + b) + (c + d)
+    return running
 
 
 def _refuse_damaged(path: PathLike) -> None:

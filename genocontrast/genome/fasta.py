@@ -18,7 +18,7 @@ from genocontrast.genome.cache import cache_folder, content_checksum, file_ident
 from genocontrast.genome.encoding import CODE_BITS, MASKED, is_two_bit, read_packed
 from genocontrast.genome.regions import by_chromosome, check_columns, refuse_outside, resize
 from genocontrast.genome.tables import is_bgzip, is_gzip
-from genocontrast.sequence import Codes, decode, one_hot, reverse_complement
+from genocontrast.sequence import Codes, count_true, decode, one_hot, reverse_complement
 
 _log = logging.getLogger(__name__)
 _CHUNK = 1 << 20
@@ -162,7 +162,7 @@ class Genome:
             rows = np.flatnonzero(lengths == length)
             step = max(_CHUNK // length, 1)
             for some in (rows[first : first + step] for first in range(0, len(rows), step)):
-                fractions[some] = ((view[starts[some]] & MASKED) != 0).mean(1)
+                fractions[some] = count_true((view[starts[some]] & MASKED) != 0) / length
         return fractions
 
     def chromosome(self, chrom: str) -> Codes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -10,14 +11,14 @@ import pandas as pd
 
 from genocontrast.artefacts import PathLike
 from genocontrast.errors import FileFormatError, GenocontrastError, RegionError
-from genocontrast.genome.tables import suffix
+from genocontrast.genome.tables import by_value, suffix
 
 COLUMNS_READ = 12
 _NARROW_PEAK = 10
 _PEAK_VALUES = {6: "signal_value", 7: "p_value", 8: "q_value"}
 _PEAK_COLUMNS = "nine columns are read as broadPeak, ten as narrowPeak; cut -f1-6 leaves BED"
 _TRANSCRIPTS = {"transcript", "mRNA", "gene"}
-_POSITION = r"\d{1,18}"
+_POSITION, _INTEGER = r"\d{1,18}", r"-?\d{1,18}"
 _COLUMNS = "write . where there is none; where the columns are not those of BED, cut -f1-3 leaves the regions"
 
 
@@ -63,7 +64,7 @@ def parse_bed(table: pd.DataFrame, path: PathLike) -> pd.DataFrame:
             regions[name] = _numbers(text[column], name, path, _PEAK_COLUMNS)
     if narrow:
         regions["summit"] = _summits(regions, _integers(text[9], "summit", path), path)
-    elif not broad and (text[6].str.fullmatch(_POSITION) & text[7].str.fullmatch(_POSITION)).all():
+    elif not broad and _all_match(text[6], _POSITION) and _all_match(text[7], _POSITION):
         # CAGE peaks, as FANTOM5 writes them: the thick part is one base, the representative TSS.
         thick, thick_end = text[6].astype("int64"), text[7].astype("int64")
         if (thick_end - thick == 1).all():
@@ -118,7 +119,8 @@ def _refuse(
 
 
 def _need_columns(table: pd.DataFrame, least: int, path: PathLike) -> None:
-    _refuse(table[0].str.strip() == "", table[0], "the row names no chromosome", path, "name it in the first column")
+    unnamed = by_value(table[0], lambda names: names.str.strip() == "")
+    _refuse(unnamed, table[0], "the row names no chromosome", path, "name it in the first column")
     last = table[least - 1] if least <= table.shape[1] else pd.Series("", index=table.index)
     text = table.agg(" ".join, axis=1).str.strip() if (last == "").any() else last
     remedy = f"give each row {least} or more columns, separated by tabs, or leave the row out"
@@ -126,9 +128,15 @@ def _need_columns(table: pd.DataFrame, least: int, path: PathLike) -> None:
 
 
 def _integers(column: pd.Series, what: str, path: PathLike) -> pd.Series:
-    bad = ~column.str.fullmatch(r"-?\d{1,18}")
-    _refuse(bad, column, f"the {what} is not an integer", path, "write plain digits; a line of headings begins with #")
+    if not _all_match(column, _INTEGER):
+        remedy = "write plain digits; a line of headings begins with #"
+        _refuse(~column.str.fullmatch(_INTEGER), column, f"the {what} is not an integer", path, remedy)
     return column.astype("int64")
+
+
+def _all_match(column: pd.Series, pattern: str) -> bool:
+    """Whether each row matches the pattern, which knows no line ends: asked at one go, ten times as fast."""
+    return re.fullmatch(rf"(?:{pattern}\n)*", "\n".join(column) + "\n") is not None
 
 
 def _scores(column: pd.Series, path: PathLike) -> pd.Series:
@@ -138,14 +146,14 @@ def _scores(column: pd.Series, path: PathLike) -> pd.Series:
 
 
 def _numbers(column: pd.Series, what: str, path: PathLike, remedy: str) -> pd.Series:
-    absent = column.str.lower().isin([".", "", "nan", "na"])
-    numbers = pd.to_numeric(column.mask(absent), errors="coerce").astype("float64")
+    absent = by_value(column, lambda values: values.str.lower().isin([".", "", "nan", "na"]))
+    numbers = by_value(column, lambda values: pd.to_numeric(values, errors="coerce").astype("float64")).mask(absent)
     _refuse(numbers.isna() & ~absent, column, f"the {what.replace('_', ' ')} is not a number", path, remedy)
     return numbers
 
 
 def _strands(column: pd.Series, path: PathLike) -> pd.Series:
-    strands = column.replace({"": ".", "?": "."})
+    strands = by_value(column, lambda values: values.replace({"": ".", "?": "."}))
     bad = ~strands.isin(["+", "-", "."])
     _refuse(bad, column, "the strand is none of + - .", path, _COLUMNS)
     return strands

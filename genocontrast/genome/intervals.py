@@ -7,13 +7,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pybedtools
 from numpy.typing import NDArray
 
 from genocontrast.errors import MissingToolError
+
+if TYPE_CHECKING:
+    import pybedtools
 
 _BED3 = ["chrom", "start", "end"]
 
@@ -23,6 +26,9 @@ def _workspace() -> Iterator[Path]:
     """A folder for bedtools' files, removed on success and on failure."""
     if shutil.which("bedtools") is None:
         raise MissingToolError("bedtools is not on PATH", remedy="install bedtools (conda, apt or brew) and try again")
+    # Here and not above: it takes half a second to import, and reading and matching need none of it.
+    import pybedtools
+
     before = pybedtools.get_tempdir()
     with tempfile.TemporaryDirectory(prefix="genocontrast.") as folder:
         pybedtools.set_tempdir(folder)
@@ -50,6 +56,8 @@ def _sorted(regions: pd.DataFrame, names: pd.Index, folder: Path, name: str) -> 
     table["chrom"] = "c" + table["chrom"].astype(str).str.zfill(len(str(len(names))))
     path = folder / f"{name}.bed"
     table.to_csv(path, sep="\t", header=False, index=False)
+    import pybedtools
+
     return pybedtools.BedTool(str(path))
 
 

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -21,6 +21,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _CHUNK = 200_000
 """Rows held in memory at a time."""
+_BLOCK = 1 << 20
+"""Bytes looked through at a time."""
 _ANNOTATION = {".gff", ".gff3", ".gtf"}
 _SKIPPED = r"#|track(?:\s|$)|browser(?:\s|$)|\s*$"
 
@@ -86,13 +88,23 @@ def circular_sequences(path: PathLike) -> set[str]:
 
 def _width(path: PathLike) -> int:
     """Columns of the widest row, wherever it stands; a zero byte is refused, since it would end its row."""
-    width = 0
+    width = tabs = lines = 0
     with reading(path) as handle:
-        for number, line in enumerate(handle, start=1):
-            if b"\0" in line:
-                raise FileFormatError("not a text file: a zero byte", path=path, line=number, remedy="copy it again")
+        while block := handle.read(_BLOCK):
+            zero = block.find(b"\0")
+            if zero >= 0:
+                line = lines + block.count(b"\n", 0, zero) + 1
+                raise FileFormatError("not a text file: a zero byte", path=path, line=line, remedy="copy it again")
+            lines += block.count(b"\n")
+            letters = np.frombuffer(block, dtype=np.uint8)
+            before = np.cumsum(letters == ord("\t"))
             # A bare carriage return ends a row as well.
-            width = max(width, *(row.count(b"\t") + 1 for row in line.split(b"\r")))
+            edges = before[(letters == ord("\n")) | (letters == ord("\r"))]
+            within = np.diff(edges, prepend=0, append=before[-1])
+            # The first of them continues the row that the block before broke off.
+            within[0] += tabs
+            tabs = int(within[-1])
+            width = max(width, int(within.max()) + 1)
     return width
 
 
@@ -137,14 +149,20 @@ def read_columns(path: PathLike, most: int, keep: Mapping[int, Collection[str]] 
                 break
     table = pd.concat(parts)
     table.index += 1
-    width = max((column + 1 for column in columns if (table[column] != "").any()), default=0)
+    width = max((column + 1 for column in columns if table[column].any()), default=0)
     return table[columns[:width]]
 
 
 def _is_no_row(rows: pd.DataFrame) -> pd.Series:
     """Comments, headings of browsers and blank lines; a row without its first column is a row, and wrong."""
-    odd = rows[0].str.match(_SKIPPED)
-    blank = rows[0].str.strip() == ""
+    odd = by_value(rows[0], lambda names: names.str.match(_SKIPPED))
+    blank = by_value(rows[0], lambda names: names.str.strip() == "")
     if blank.any():
         odd &= ~blank | (rows[blank].apply(lambda column: column.str.strip()) == "").all(axis=1).reindex(rows.index)
     return odd
+
+
+def by_value(column: pd.Series, look: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """What `look` says of each row, asked once for each of the values: columns of names hold few."""
+    codes, values = pd.factorize(column)
+    return pd.Series(look(pd.Series(values, dtype=object)).to_numpy()[codes], index=column.index)

@@ -14,7 +14,7 @@ from genocontrast.errors import GenocontrastWarning, PoolError, ShapeError
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.signal import Signal
 from genocontrast.negatives.pool import chunks
-from genocontrast.sequence import N_CODE, cpg_ratio, gc_fraction, kmer_frequencies
+from genocontrast.sequence import N_CODE, count_true, cpg_ratio, gc_fraction, kmer_frequencies
 
 Floats = NDArray[np.float64]
 
@@ -143,14 +143,14 @@ class Covariates:
         wanted = {"gc", "cpg", "n", "kmers"} & set(self.names)
         if not wanted:
             return {}
-        codes = self.genome.codes(regions)
+        codes = self.genome.codes(regions[["chrom", "start", "end"]])  # no covariate knows a strand
         found = {}
         if "gc" in wanted:
             found["gc"] = gc_fraction(codes)
         if "cpg" in wanted:
             found["cpg"] = cpg_ratio(codes)
         if "n" in wanted:
-            found["n"] = (codes == N_CODE).mean(1)
+            found["n"] = count_true(codes == N_CODE) / codes.shape[1]
         if "kmers" in wanted:
             placed = (kmer_frequencies(codes, BACKGROUND_K) - self._centre) @ self._axes
             found |= dict(zip(columns_of("kmers"), placed.T, strict=True))

@@ -171,7 +171,10 @@ def match_negatives(
     names = [*covariates, *(name for name in also_measured if name not in covariates)]
     ruler = Covariates(names, genome, signal, tracks, sites, training)
     wanted = Covariates(covariates, genome, signal, tracks, sites, training).columns
-    promoters, candidates = (rows.join(ruler.measure(rows)) for rows in (promoters, candidates))
+    # In one call: a track is decoded once for both.
+    both = pd.concat([promoters, candidates], ignore_index=True)
+    both = both.join(ruler.measure(both))
+    promoters, candidates = both[: len(promoters)], both[len(promoters) :].reset_index(drop=True)
     thinned = thin(promoters, candidates, wanted, seed)
     plan = Plan(
         wanted, [column for column in ruler.columns if column not in wanted], exact, caliper, method, tolerance,

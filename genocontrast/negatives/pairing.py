@@ -23,25 +23,39 @@ BLOCK, EDGES = 2048, 1 << 17
 """Positives whose candidates, and pairs whose vectors, are held in memory at a time."""
 
 
-def neighbours(positives: Floats, candidates: Floats, caliper: float, counts: Rows) -> Neighbours:
-    """The `counts` nearest candidates of each positive, shape=(n,), of those within the caliper."""
-    tree = cKDTree(candidates)
-    cut = np.nextafter(caliper, np.inf)
-    rows, columns, costs = [], [], []
-    for count in np.unique(counts):
-        asked = np.flatnonzero(counts == count)
+class _Graph:
+    """Edges from each positive to its nearest candidates within the caliper, more of them on demand."""
+
+    def __init__(self, positives: Floats, candidates: Floats, caliper: float) -> None:
+        self.positives, self.tree = positives, cKDTree(candidates)
+        self.caliper, self.cut = caliper, np.nextafter(caliper, np.inf)
+        self.counts = np.zeros(len(positives), dtype=np.int64)
+        self.row, self.column, self.cost = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+
+    def look(self, rows: Rows, count: int) -> None:
+        """Give some rows their `count` nearest candidates."""
         # k as a list keeps the answer two-dimensional when there is a single candidate
-        distance, column = tree.query(
-            positives[asked], k=np.arange(1, min(count, len(candidates)) + 1), distance_upper_bound=cut
-        )
+        nearest = np.arange(1, min(count, self.tree.n) + 1)
+        distance, column = self.tree.query(self.positives[rows], k=nearest, distance_upper_bound=self.cut)
         row, edge = np.nonzero(np.isfinite(distance))
-        rows.append(asked[row])
-        columns.append(column[row, edge])
-        costs.append(np.minimum(distance[row, edge], caliper))
-    row = np.concatenate(rows)
-    order = np.argsort(row, kind="stable")
-    first = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(positives)))])
-    return Neighbours(first, np.concatenate(columns)[order].astype(np.int64), np.concatenate(costs)[order])
+        others = ~np.isin(self.row, rows)
+        self.row = np.concatenate([self.row[others], rows[row]])
+        self.column = np.concatenate([self.column[others], column[row, edge].astype(np.int64)])
+        self.cost = np.concatenate([self.cost[others], np.minimum(distance[row, edge], self.caliper)])
+        self.counts[rows] = count
+
+    def neighbours(self) -> Neighbours:
+        """All edges, row by row."""
+        order = np.argsort(self.row, kind="stable")
+        ends = np.cumsum(np.bincount(self.row, minlength=len(self.counts)))
+        return Neighbours(np.concatenate([[0], ends]), self.column[order], self.cost[order])
+
+
+def neighbours(positives: Floats, candidates: Floats, caliper: float, count: int) -> Neighbours:
+    """The `count` nearest candidates of each positive, of those within the caliper."""
+    graph = _Graph(positives, candidates, caliper)
+    graph.look(np.arange(len(positives)), count)
+    return graph.neighbours()
 
 
 def match_pairs(
@@ -74,18 +88,20 @@ def match_pairs(
         raise ShapeError("covariates hold values that are not finite", remedy="check the signal and the sequences")
     if n == 0 or m == 0:
         return Assignment(np.full(n, -1), np.full(n, caliper), 0.0), 0
-    counts = np.full(n, FEW)
+    graph, rows, count = _Graph(positives, candidates, caliper), np.arange(n), FEW
     while True:
-        graph = neighbours(positives, candidates, caliper, counts)
+        graph.look(rows, count)
+        edges = graph.neighbours()
         # a pair at the very caliper is better than none
-        found = assign(graph, m, np.nextafter(caliper, np.inf), method)
-        cut_short = (graph.counts == counts) & (counts < m)
+        found = assign(edges, m, np.nextafter(caliper, np.inf), method)
+        cut_short = (edges.counts == graph.counts) & (graph.counts < m)
         last = np.full(n, np.inf)
-        last[cut_short] = graph.cost[graph.first[1:][cut_short] - 1]
+        last[cut_short] = edges.cost[edges.first[1:][cut_short] - 1]
         open_ = last < found.price
-        if method == "greedy" or not (open_ & (counts < MANY)).any():
+        rows = np.flatnonzero(open_ & (graph.counts < MANY))
+        if method == "greedy" or not len(rows):
             return found, int(open_.sum()) if method == "exact" else 0
-        counts[open_] = np.minimum(counts[open_] * 4, MANY)
+        count = min(16 * count, MANY)
 
 
 def rematch(
@@ -115,7 +131,7 @@ def rematch(
     counts, columns, costs = [], [], []
     for start in range(0, n, BLOCK):
         mine = slice(start, start + BLOCK)
-        near = neighbours(positives[mine], candidates, caliper, np.full(len(positives[mine]), MANY))
+        near = neighbours(positives[mine], candidates, caliper, MANY)
         row = np.repeat(np.arange(len(near)), near.counts)
         cost = np.empty(len(row))
         for at in range(0, len(row), EDGES):
@@ -142,7 +158,7 @@ class Pairing:
     chosen : int64, shape=(ratio, n)
         -1 where there is none; the first row is settled before the second one.
     nearest : float64, shape=(n,)
-        Distance to the nearest candidate, whoever has it; inf where there is none.
+        Of those left out: distance to the nearest candidate, whoever has it, or inf; NaN of the others.
     excess : float
         Upper bound of what the sum of distances exceeds the least one on the graphs; 0 of exact matching.
     uncertified : int
@@ -190,4 +206,6 @@ def pair(
         chosen[turn, wanted[paired]] = offered[found.column[paired]]
         excess, uncertified = excess + found.excess, uncertified + open_
         wanted, free = wanted[paired], np.setdiff1d(free, chosen[turn])
-    return Pairing(chosen, cKDTree(candidates).query(positives)[0], excess, uncertified)
+    out, nearest = chosen[0] < 0, np.full(n, np.nan)
+    nearest[out] = cKDTree(candidates).query(positives[out])[0]
+    return Pairing(chosen, nearest, excess, uncertified)

@@ -13,7 +13,7 @@ from genocontrast.errors import PoolError, RegionError, ShapeError
 from genocontrast.genome.assemblies import advice
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.intervals import overlaps
-from genocontrast.sequence import N_CODE
+from genocontrast.sequence import N_CODE, count_true
 
 Exclusions = Mapping[str, pd.DataFrame] | Sequence[pd.DataFrame]
 Layout = tuple[pd.DataFrame, int | None]
@@ -230,18 +230,20 @@ def join(pools: Sequence[Pool], rules: tuple[str, ...]) -> Pool:
 
 def n_fraction(genome: Genome, regions: pd.DataFrame) -> NDArray[np.float64]:
     """Fraction of N in each region of one width, shape=(n,)."""
-    parts = [(genome.codes(rows) == N_CODE).mean(1) for rows in chunks(regions)]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    width = (regions["end"] - regions["start"]).to_numpy()
+    parts = [count_true(genome.codes(rows) == N_CODE) for rows in chunks(regions)]
+    return np.concatenate(parts) / width if parts else np.zeros(0)
 
 
-CHUNK = 10_000
-"""Windows whose bases are held in memory at a time."""
+CHUNK = 1 << 22
+"""Bases of windows that are held in memory at a time."""
 
 
 def chunks(regions: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The regions, some thousands at a time."""
-    for first in range(0, len(regions), CHUNK):
-        yield regions.iloc[first : first + CHUNK]
+    step = max(CHUNK // max(int((regions["end"] - regions["start"]).max()), 1), 1) if len(regions) else 1
+    for first in range(0, len(regions), step):
+        yield regions.iloc[first : first + step]
 
 
 def describe(counts: Mapping[str, int], *but: str) -> str:

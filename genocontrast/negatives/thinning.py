@@ -81,8 +81,7 @@ def likeness(
         return np.zeros(len(windows))
     if len(shown) > SHOWN:
         shown = shown.sample(SHOWN, random_state=seed)
-    model = make_pipeline(
-        StandardScaler(), PolynomialFeatures(2, include_bias=False), LogisticRegression(max_iter=1000)
-    )
+    classifier = LogisticRegression(max_iter=1000, solver="newton-cholesky")
+    model = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler(), classifier)
     model.fit(np.concatenate([promoters, shown]), np.repeat([1, 0], [len(promoters), len(shown)]))
     return model.decision_function(windows.to_numpy())

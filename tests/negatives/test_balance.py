@@ -1,10 +1,15 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
 from genocontrast.errors import BalanceError
-from genocontrast.negatives.balance import RESAMPLES, _auroc_interval, measure_balance, two_sample_auroc
+from genocontrast.negatives.balance import RESAMPLES, _auroc_interval, largest_gap, measure_balance, two_sample_auroc
 
 
 def pairs(shift, spread=1.0, n=400, seed=0):
@@ -87,6 +92,14 @@ def test_the_interval_is_over_pairs_of_any_size_and_that_of_a_plain_loop():
         rows = np.concatenate([np.flatnonzero(pair_id == pair) for pair in draws.integers(0, 60, 60)])
         loop.append(roc_auc_score(labels[rows], score[rows]))
     assert (low, high) == pytest.approx(tuple(np.quantile(loop, [0.025, 0.975])))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.lists(st.integers(0, 9), min_size=1, max_size=30))
+def test_the_largest_gap_is_scipys_statistic(ours, theirs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of its p-value, for samples this small
+        expected = ks_2samp(ours, theirs, method="asymp").statistic
+    assert largest_gap(np.array(ours, float), np.array(theirs, float)) == pytest.approx(expected)
 
 
 def test_a_few_pairs_are_too_few_to_judge():

@@ -89,7 +89,7 @@ def test_covariates_are_what_their_names_say(folder, genome, windows):
 
 def test_chunks_do_not_change_the_figures(folder, genome, windows, monkeypatch):
     whole = Covariates(["gc", "cpg", "n"], genome).measure(windows)
-    monkeypatch.setattr("genocontrast.negatives.pool.CHUNK", 7)
+    monkeypatch.setattr("genocontrast.negatives.pool.CHUNK", 7 * WIDTH)
     pd.testing.assert_frame_equal(Covariates(["gc", "cpg", "n"], genome).measure(windows), whole)
 
 

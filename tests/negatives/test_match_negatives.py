@@ -1,6 +1,7 @@
 """The public function from windows to a balanced table, on a hand-made genome."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -198,9 +199,9 @@ def test_covariates_that_are_only_measured_are_not_gated(promoters, pool, genome
     )
     table = found.balance.table.set_index("covariate")
     assert table["matched"].to_dict() == {"gc": True, "accessibility": False}
-    broken = table["passed"].copy()
-    broken["accessibility"] = False
-    assert not type(found.balance)(table.assign(passed=broken).reset_index(), (0.5, 0.4, 0.6), 1.0).failures()
+    worse = found.balance.table.assign(passed=[True, False])
+    assert not replace(found.balance, table=worse).failures()
+    assert replace(found.balance, table=worse.assign(passed=[False, True])).failures()
 
 
 def test_a_pool_smaller_than_the_promoters_need_is_refused(promoters, genome, signal, splits):

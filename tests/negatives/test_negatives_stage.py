@@ -84,7 +84,8 @@ def test_decoys_take_the_first_class_that_holds_their_centre():
 def test_the_gate_stops_or_warns():
     row = {"covariate": ["gc"], "smd_after": [0.4], "ks_after": [0.3], "matched": [True], "passed": [False]}
     table = pd.DataFrame(row)
-    unbalanced = Balance(table, (0.5, 0.45, 0.55), 1.0)
+    alike = pd.DataFrame({"pair_id": np.tile(np.arange(20), 2), "label": np.repeat([1, 0], 20)})
+    unbalanced = Balance(table, 1.0, alike.assign(gc=np.tile(np.arange(20.0), 2)))
     with pytest.raises(BalanceError, match="gc"):
         gate(unbalanced, NegativesConfig())
     with pytest.warns(GenocontrastWarning, match="gc"):
