@@ -52,6 +52,12 @@ def in_process(script: Path, *arguments: str) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1]) | {"process_seconds": time.perf_counter() - start}
 
 
+def peak_mb() -> float:
+    """Most memory that this process has held, MB; getrusage would count what its parent held before."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+
+
 def environment(packages: Sequence[str]) -> dict[str, Any]:
     """Versions and machine, without its name."""
     return {

@@ -6,6 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first call of a compiled loop takes a second; otherwise the profile stays what it is, here or under CI.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 BROWSER_FLAGS = (

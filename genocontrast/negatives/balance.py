@@ -50,7 +50,7 @@ class Balance:
 
         Computed when it is first asked for, as `check` does.
         """
-        names = [name for name in self.examples if name not in ("pair_id", "label")]
+        names = [str(name) for name in self.examples if name not in ("pair_id", "label")]
         return two_sample_auroc(self.examples, names, self.seed)
 
     def failures(self, min_retention: float = _GATE.min_retention) -> list[str]:

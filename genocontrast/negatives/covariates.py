@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,7 @@ from genocontrast.config import COVARIATES
 from genocontrast.errors import GenocontrastWarning, PoolError, ShapeError
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.signal import Signal
-from genocontrast.negatives.pool import chunks
-from genocontrast.sequence import N_CODE, count_true, cpg_ratio, gc_fraction, kmer_frequencies
+from genocontrast.sequence import canonical_table, kmer_frequencies
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +23,8 @@ BACKGROUND_AXES = 3
 """Principal axes of the profile that are matched on."""
 OPEN_SHARE = 0.5
 """Part of the typical height of a promoter's signal from which a base counts as open."""
+CHUNK = 1 << 22
+"""Bases of windows that are held in memory at a time."""
 CONSTANT = 1e-9
 """Standard deviation below which a covariate is constant."""
 
@@ -80,7 +81,7 @@ class Covariates:
             heights = signal.max(reference)
             self.fitted["open_threshold"] = float(OPEN_SHARE * np.median(heights)) or 1.0
         if "kmers" in self.names and reference is not None:
-            frequencies = np.concatenate([self._kmers(rows) for rows in chunks(reference)])
+            frequencies = self._kmers(reference)
             self._centre = frequencies.mean(0)
             self._axes = _principal_axes(frequencies - self._centre)
 
@@ -120,11 +121,15 @@ class Covariates:
         ShapeError
             At a signal that is negative or not a number.
         """
-        parts = [self._of_sequence(rows) for rows in chunks(regions)]
-        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
         length = (regions["end"] - regions["start"]).to_numpy()
-        if "repeat" in self.names:
-            found["repeat"] = self.genome.masked(regions)
+        found: dict[str, Floats] = {}
+        if {"gc", "cpg", "n", "repeat"} & set(self.names):
+            counts = self.genome.counts(regions)
+            found = {"gc": counts.gc_fraction, "cpg": counts.cpg_ratio}
+            found |= {"n": 1 - counts.called / length, "repeat": counts.masked / length}
+        if "kmers" in self.names:
+            placed = (self._kmers(regions) - self._centre) @ self._axes
+            found |= dict(zip(columns_of("kmers"), placed.T, strict=True))
         if "length" in self.names:
             found["length"] = np.log2(length)
         if self.signal is not None and "accessibility" in self.names:
@@ -139,25 +144,17 @@ class Covariates:
         empty = np.zeros(len(regions))
         return pd.DataFrame({column: found.get(column, empty) for column in self.columns}, index=regions.index)
 
-    def _of_sequence(self, regions: pd.DataFrame) -> dict[str, Floats]:
-        wanted = {"gc", "cpg", "n", "kmers"} & set(self.names)
-        if not wanted:
-            return {}
-        codes = self.genome.codes(regions[["chrom", "start", "end"]])  # no covariate knows a strand
-        found = {}
-        if "gc" in wanted:
-            found["gc"] = gc_fraction(codes)
-        if "cpg" in wanted:
-            found["cpg"] = cpg_ratio(codes)
-        if "n" in wanted:
-            found["n"] = count_true(codes == N_CODE) / codes.shape[1]
-        if "kmers" in wanted:
-            placed = (kmer_frequencies(codes, BACKGROUND_K) - self._centre) @ self._axes
-            found |= dict(zip(columns_of("kmers"), placed.T, strict=True))
-        return found
-
     def _kmers(self, regions: pd.DataFrame) -> Floats:
-        return kmer_frequencies(self.genome.codes(regions), BACKGROUND_K)
+        """Frequencies of the canonical k-mers; shape=(n, 32)."""
+        parts = [kmer_frequencies(self.genome.codes(rows), BACKGROUND_K) for rows in chunks(regions)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(canonical_table(BACKGROUND_K)[1])))
+
+
+def chunks(regions: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The regions, about `CHUNK` bases at a time."""
+    step = max(CHUNK // max(int((regions["end"] - regions["start"]).max()), 1), 1) if len(regions) else 1
+    for first in range(0, len(regions), step):
+        yield regions.iloc[first : first + step]
 
 
 def columns_of(name: str) -> list[str]:

@@ -175,7 +175,7 @@ def match_negatives(
     both = pd.concat([promoters, candidates], ignore_index=True)
     both = both.join(ruler.measure(both))
     promoters, candidates = both[: len(promoters)], both[len(promoters) :].reset_index(drop=True)
-    thinned = thin(promoters, candidates, wanted, seed)
+    thinned = thin(promoters, candidates, wanted)
     plan = Plan(
         wanted, [column for column in ruler.columns if column not in wanted], exact, caliper, method, tolerance,
         ratio, max_smd, min_retention, seed,
@@ -198,7 +198,7 @@ def with_split(windows: pd.DataFrame, splits: Splits, keys: Sequence[str] = ()) 
     return rows[rows["split"].notna()].reset_index(drop=True)
 
 
-def thin(promoters: pd.DataFrame, candidates: pd.DataFrame, columns: Sequence[str], seed: int) -> Sieve:
+def thin(promoters: pd.DataFrame, candidates: pd.DataFrame, columns: Sequence[str]) -> Sieve:
     """Candidates that overlap no promoter and not one another; what is likest to promoters stays.
 
     Parameters
@@ -211,7 +211,7 @@ def thin(promoters: pd.DataFrame, candidates: pd.DataFrame, columns: Sequence[st
     if overlap_one_another(sieve.rows):
         training = promoters.loc[promoters["split"] == "train", list(columns)]
         train = (sieve.rows["split"] == "train").to_numpy()
-        priority = likeness(training, sieve.rows[list(columns)], train, seed)
+        priority = likeness(training, sieve.rows[list(columns)], train)
         sieve.drop("overlaps a window more like a promoter", ~disjoint(sieve.rows, priority))
     return sieve
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,6 @@ from genocontrast.errors import PoolError, RegionError, ShapeError
 from genocontrast.genome.assemblies import advice
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.intervals import overlaps
-from genocontrast.sequence import N_CODE, count_true
 
 Exclusions = Mapping[str, pd.DataFrame] | Sequence[pd.DataFrame]
 Layout = tuple[pd.DataFrame, int | None]
@@ -229,21 +228,8 @@ def join(pools: Sequence[Pool], rules: tuple[str, ...]) -> Pool:
 
 
 def n_fraction(genome: Genome, regions: pd.DataFrame) -> NDArray[np.float64]:
-    """Fraction of N in each region of one width, shape=(n,)."""
-    width = (regions["end"] - regions["start"]).to_numpy()
-    parts = [count_true(genome.codes(rows) == N_CODE) for rows in chunks(regions)]
-    return np.concatenate(parts) / width if parts else np.zeros(0)
-
-
-CHUNK = 1 << 22
-"""Bases of windows that are held in memory at a time."""
-
-
-def chunks(regions: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The regions, some thousands at a time."""
-    step = max(CHUNK // max(int((regions["end"] - regions["start"]).max()), 1), 1) if len(regions) else 1
-    for first in range(0, len(regions), step):
-        yield regions.iloc[first : first + step]
+    """Fraction of N in each region, shape=(n,)."""
+    return 1 - genome.counts(regions).called / (regions["end"] - regions["start"]).to_numpy()
 
 
 def describe(counts: Mapping[str, int], *but: str) -> str:

@@ -124,7 +124,7 @@ def gather(
     ruler = Covariates(names, genome, signal, tracks, tss, reference)
     columns = [column for name in dict.fromkeys(settings.covariates) for column in columns_of(name)]
     promoters.rows = promoters.rows.join(ruler.measure(promoters.rows))
-    sieve = thin(promoters.rows, candidates.join(ruler.measure(candidates)), columns, config.seed)
+    sieve = thin(promoters.rows, candidates.join(ruler.measure(candidates)), columns)
     plan = Plan(
         columns, [column for column in ruler.columns if column not in columns], keys, settings.caliper,
         settings.method, settings.tolerance, settings.ratio, settings.max_smd,

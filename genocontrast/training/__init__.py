@@ -1,4 +1,4 @@
-"""Training: promoters against their matched decoys; `fit`, `load_model`, `embed` and `predict`."""
+"""Training: promoters against their matched decoys; `fit`, `mine_negatives`, `load_model`, `embed` and `predict`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genocontrast.training.fitting import fit
+    from genocontrast.training.mining import Mined, mine_negatives
     from genocontrast.training.model import Model, embed, load_model, predict
 
-__all__ = ["Model", "embed", "fit", "load_model", "predict"]
+__all__ = ["Mined", "Model", "embed", "fit", "load_model", "mine_negatives", "predict"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +20,6 @@ def __getattr__(name: str) -> Any:
         from genocontrast.training.fitting import fit
 
         return fit
-    from genocontrast.training import model
+    from genocontrast.training import mining, model
 
-    return getattr(model, name)
+    return getattr(mining if name in ("Mined", "mine_negatives") else model, name)

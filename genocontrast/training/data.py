@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class PairCodes:
     """Promoters and their decoys, row by row, as codes with flanks for views to move into.
+
+    A promoter with several decoys has several rows.
 
     Parameters
     ----------
@@ -71,17 +74,43 @@ def pair_codes(examples: pd.DataFrame, genome: Genome, split: Split, flank: int)
     SplitError
         Where the split has no pair.
     FileFormatError
-        Where a promoter has not exactly one decoy.
+        Where a pair is not one promoter and at least one decoy.
+
+    Notes
+    -----
+    There is a row per decoy: a promoter with several is repeated, so that either class weighs the same.
     """
     rows = examples[examples["split"] == split].sort_values(["tier", "pair_id", "label"], kind="stable")
     if rows.empty:
         raise SplitError(f"the split '{split}' holds no example", remedy="give it chromosomes in genome.splits")
-    labels = rows["label"].to_numpy()
-    pairs = rows.groupby(["tier", "pair_id"]).ngroup().to_numpy()
-    if len(rows) % 2 or (labels[0::2] != 0).any() or (labels[1::2] != 1).any() or (pairs[0::2] != pairs[1::2]).any():
-        raise FileFormatError(f"the split '{split}' has pairs that are not one promoter and one decoy")
+    promoters, decoys = pair_rows(rows)
     codes = flanked_codes(rows, genome, flank)
-    return PairCodes(codes[1::2], codes[0::2], flank)
+    return PairCodes(codes[promoters], codes[decoys], flank)
+
+
+def pair_rows(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of each decoy's promoter and of the decoys, both of shape=(decoys,), in the order of the decoys.
+
+    Raises
+    ------
+    FileFormatError
+        Where a pair is not one promoter and at least one decoy.
+    """
+    pair = rows.groupby(["tier", "pair_id"]).ngroup().to_numpy()
+    promoters, decoys = (np.flatnonzero(rows["label"].to_numpy() == label) for label in (1, 0))
+    of_pair = (np.bincount(pair[members], minlength=pair.max(initial=-1) + 1) for members in (promoters, decoys))
+    ones, others = of_pair
+    bad = (ones != 1) | (others < 1) | (ones + others != np.bincount(pair))
+    if bad.any():
+        first = rows.iloc[int(np.argmax(bad[pair]))]
+        raise FileFormatError(
+            f"the split '{first['split']}' has {int(bad.sum())} pairs that are not one promoter and its decoys; "
+            f"the first is pair {first['pair_id']} of the tier '{first['tier']}'",
+            remedy="run the negatives stage again",
+        )
+    promoter_of = np.empty(len(ones), dtype=np.int64)
+    promoter_of[pair[promoters]] = promoters
+    return promoter_of[pair[decoys]], decoys
 
 
 def flanked_codes(regions: pd.DataFrame, genome: Genome, flank: int) -> Codes:
@@ -152,7 +181,7 @@ class Pairs(Dataset[Batch]):
 
 
 class EpochDraws(Sampler[Draw]):
-    """One epoch: every pair once, in batches of nearly one size, each window moved at random.
+    """One epoch: every decoy once, with its promoter, in batches of nearly one size, each window moved at random.
 
     The draws depend on the seed and the epoch's number alone, so that a resumed training repeats them.
     """

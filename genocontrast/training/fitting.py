@@ -49,11 +49,11 @@ def fit(
     Parameters
     ----------
     examples : pandas.DataFrame
-        An examples table: promoters and their matched decoys, of one tier or of several.
+        An examples table: promoters and their matched decoys, of one tier or of several, one decoy a pair or more.
     genome : Genome
         Where their sequences are.
     config : TrainingConfig, optional
-        Default: the defaults of the configuration.
+        Default: the defaults of the configuration. `mined_rounds` is not looked at: this is one round.
     seed : int, optional
         Seed of weights, batches, views and dropout. The same seed on the same machine gives the same model.
     checkpoints : Path, optional
@@ -69,7 +69,7 @@ def fit(
     ModelError
         Where the loss stops being a number, or the device is absent.
     SplitError, FileFormatError
-        Where a split has no pair, or pairs are not whole.
+        Where a split has no pair, or a pair is not one promoter and its decoys.
     """
     config = config or TrainingConfig()
     train, validation = (pair_codes(examples, genome, split, config.max_shift) for split in ("train", "validation"))
@@ -80,7 +80,7 @@ def fit(
     record = {
         "genocontrast": __version__,
         "stage": "training",
-        "config": {**config.model_dump(), "seed": seed},
+        "config": {**_settings(config), "seed": seed},
         "inputs": {"genome": {"file": genome.path.name, "sha256": genome.checksum}},
     }
     return Model(network, train.width, chromosomes, record, history)
@@ -157,8 +157,13 @@ def _accelerator(config: TrainingConfig) -> str:
     return "cuda" if available and config.device != "cpu" else "cpu"
 
 
+def _settings(config: TrainingConfig) -> dict[str, Any]:
+    """What one training depends on: the rounds are several trainings, and the stage's own."""
+    return config.model_dump(exclude={"mined_rounds"})
+
+
 def _fingerprint(train: PairCodes, validation: PairCodes, config: TrainingConfig, seed: int) -> str:
-    digest = hashlib.sha256(json.dumps([config.model_dump(), seed, train.flank, __version__], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([_settings(config), seed, train.flank, __version__], sort_keys=True).encode())
     for codes in (train.promoters, train.decoys, validation.promoters, validation.decoys):
         digest.update(codes.tobytes())
     return digest.hexdigest()

@@ -88,9 +88,9 @@ def test_covariates_are_what_their_names_say(folder, genome, windows):
 
 
 def test_chunks_do_not_change_the_figures(folder, genome, windows, monkeypatch):
-    whole = Covariates(["gc", "cpg", "n"], genome).measure(windows)
-    monkeypatch.setattr("genocontrast.negatives.pool.CHUNK", 7 * WIDTH)
-    pd.testing.assert_frame_equal(Covariates(["gc", "cpg", "n"], genome).measure(windows), whole)
+    whole = Covariates(["kmers"], genome, reference=windows).measure(windows)
+    monkeypatch.setattr("genocontrast.negatives.covariates.CHUNK", 7 * WIDTH)
+    pd.testing.assert_frame_equal(Covariates(["kmers"], genome, reference=windows).measure(windows), whole)
 
 
 def test_open_bases_reach_half_of_a_promoters_typical_height(folder, genome, windows):

@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from genocontrast.errors import PoolError, RegionError, ShapeError
 from genocontrast.genome.fasta import Genome
 from genocontrast.negatives.pool import Sieve, candidate_pool, lay_out, summit_windows, tiled_windows
-from genocontrast.negatives.thinning import disjoint, overlap_one_another
+from genocontrast.negatives.thinning import disjoint, likeness, overlap_one_another
 from genocontrast.sequence import decode
 
 WIDTH = 10
@@ -144,3 +146,31 @@ def test_the_sieve_counts_each_rule():
     sieve.drop("four", (sieve.rows["x"] == 4).to_numpy())
     assert sieve.removed == {"odd": 2, "four": 1}
     assert sieve.rows["x"].tolist() == [2]
+
+
+def test_likeness_is_the_log_odds_of_a_logistic_regression():
+    rng = np.random.default_rng(0)
+    promoters = pd.DataFrame(rng.normal([1.0, 0.5], [1.0, 0.3], (300, 2)), columns=["gc", "cpg"])
+    shown = pd.DataFrame(rng.normal(0, 1, (700, 2)), columns=["gc", "cpg"])
+    held_out = pd.DataFrame(rng.normal(0, 2, (100, 2)), columns=["gc", "cpg"])
+    train = np.arange(800) < 700
+    found = likeness(promoters, pd.concat([shown, held_out], ignore_index=True), train)
+    values = pd.concat([promoters, shown]).to_numpy()
+    scaler = StandardScaler().fit(values)
+    terms = PolynomialFeatures(2, include_bias=False)
+    model = LogisticRegression(tol=1e-9, max_iter=10_000).fit(
+        terms.fit_transform(scaler.transform(values)), np.repeat([1, 0], [300, 700])
+    )
+    rows = np.concatenate([shown.to_numpy(), held_out.to_numpy()])
+    theirs = model.decision_function(terms.transform(scaler.transform(rows)))
+    # scikit-learn's ridge spares the constant
+    assert found == pytest.approx(theirs, rel=0.02, abs=0.05)
+    changed = held_out + 100
+    again = likeness(promoters, pd.concat([shown, changed], ignore_index=True), train)
+    assert again[:700] == pytest.approx(found[:700]), "fitted on what is not training data"
+
+
+def test_likeness_needs_examples_of_both():
+    windows = pd.DataFrame({"gc": [0.1, 0.9]})
+    assert likeness(windows, windows, np.array([False, False])).tolist() == [0, 0]
+    assert likeness(windows[:0], windows, np.array([True, True])).tolist() == [0, 0]

@@ -1,4 +1,5 @@
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ import torch
 from genocontrast import artefacts
 from genocontrast.config import TrainingConfig, parse_config
 from genocontrast.errors import FileFormatError, GenocontrastWarning, ModelError, RegionError, ShapeError, SplitError
+from genocontrast.examples import COLUMNS
 from genocontrast.genome import Genome
 from genocontrast.sequence import encode, reverse_complement
-from genocontrast.training import embed, fit, load_model, module, predict, stage
+from genocontrast.training import embed, fit, fitting, load_model, mine_negatives, module, predict, stage
 from genocontrast.training.callbacks import CHECKPOINT
 from genocontrast.training.data import EpochDraws, PairCodes, flanked_codes, pair_codes, training_batches
 from genocontrast.training.fitting import fit_pairs
@@ -109,10 +111,34 @@ def test_rows_of_promoters_and_decoys_belong_together(genome):
 
 
 def test_torn_pairs_and_empty_splits_are_named(genome):
-    with pytest.raises(FileFormatError, match="not one promoter and one decoy"):
-        pair_codes(example_table().drop(index=0), genome, "train", 0)
+    whole = example_table()
+    one_more_promoter = whole.query("pair_id == 3 and label == 1").assign(start=2900, end=2960)
+    for torn in (
+        whole.drop(index=0),  # a promoter only
+        whole.drop(index=1),  # a decoy only
+        whole.assign(pair_id=whole["pair_id"].where(whole.index != 3, 0)),  # two promoters, and a decoy only
+        pd.concat([whole, one_more_promoter]),
+    ):
+        with pytest.raises(FileFormatError, match=r"'train' has \d pairs that are not one promoter and its"):
+            pair_codes(torn, genome, "train", 0)
     with pytest.raises(SplitError, match="'validation' holds no example"):
         pair_codes(example_table().query("split == 'train'"), genome, "validation", 0)
+
+
+def test_a_promoter_with_several_decoys_has_a_row_for_each_of_them(genome):
+    second = example_table().query("label == 0 and pair_id < 4")
+    second = second.assign(start=second["start"] + 20, end=second["end"] + 20)
+    examples = pd.concat([example_table(), second], ignore_index=True).sample(frac=1, random_state=0)
+    pairs = pair_codes(examples, genome, "train", 0)
+    assert len(pairs) == 12 + 4
+    found = {(one.tobytes(), other.tobytes()) for one, other in zip(pairs.promoters, pairs.decoys, strict=True)}
+    train = examples[examples["split"] == "train"].reset_index(drop=True)
+    codes = [row.tobytes() for row in genome.codes(train)]
+    promoter = {train["pair_id"][i]: codes[i] for i in range(len(train)) if train["label"][i] == 1}
+    expected = {(promoter[train["pair_id"][i]], codes[i]) for i in range(len(train)) if train["label"][i] == 0}
+    assert found == expected
+    assert len(expected) == 16
+    fit(examples, genome, TINY.model_copy(update={"epochs": 1}))
 
 
 def test_each_epoch_draws_every_pair_once_and_repeats_itself():
@@ -370,11 +396,8 @@ def test_a_region_at_the_chromosomes_end_reads_n_beyond_it(genome):
         predict(model, regions.assign(end=10**9), genome)
 
 
-def test_the_stage_writes_a_model_and_its_history(genome, tmp_path):
-    results = tmp_path / "results"
-    other = example_table().assign(tier="random", label=lambda frame: 1 - frame["label"])
-    artefacts.write_parquet(results / "negatives" / "examples.parquet", pd.concat([example_table(), other]))
-    config = parse_config(
+def stage_config(genome, **training):
+    return parse_config(
         {
             "name": "tiny",
             "seed": 4,
@@ -385,9 +408,16 @@ def test_the_stage_writes_a_model_and_its_history(genome, tmp_path):
                 "upstream": 40,
                 "downstream": 20,
             },
-            "training": TINY.model_dump(),
+            "training": TINY.model_dump() | training,
         }
     )
+
+
+def test_the_stage_writes_a_model_and_its_history(genome, tmp_path):
+    results = tmp_path / "results"
+    other = example_table().assign(tier="random", label=lambda frame: 1 - frame["label"])
+    artefacts.write_parquet(results / "negatives" / "examples.parquet", pd.concat([example_table(), other]))
+    config = stage_config(genome)
     stage.run(config, results)
     folder = results / "training"
     assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model"]
@@ -397,12 +427,138 @@ def test_the_stage_writes_a_model_and_its_history(genome, tmp_path):
     model = load_model(folder / "model")
     assert model.provenance == history["provenance"]
     assert set(model.provenance["inputs"]) == {"examples", "genome"}
+    assert set(history) == {"provenance", "epochs", "best_epoch"}
+    assert history["provenance"]["config"]["mined_rounds"] == 0
     # the random tier has its labels swapped: a model that had seen it would differ
     expected = fit(example_table(), genome, TINY, seed=4)
     assert same(model.network, expected.network)
     first = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     stage.run(config, results)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == first
+
+
+def write_negatives(results):
+    """What the negatives stage leaves: pairs, and a pool of their decoys and as many other windows."""
+    examples = example_table()
+    examples["gc"] = np.random.default_rng(0).normal(size=len(examples)) / 100
+    decoys = examples[examples["label"] == 0]
+    others = decoys.assign(start=decoys["start"] + 500, end=decoys["end"] + 500, gc=decoys["gc"][::-1].to_numpy())
+    others = others[others["start"] > 2400]
+    pool = pd.concat([decoys, others])[["chrom", "start", "end", "name", "strand", "split", "gc"]]
+    artefacts.write_parquet(results / "negatives" / "examples.parquet", examples)
+    artefacts.write_parquet(results / "negatives" / "pool.parquet", pool)
+    balance = {"matching": {"scale": {"gc": 0.1}}, "table": [{"covariate": "gc", "matched": True}]}
+    artefacts.write_json(results / "negatives" / "balance.json", balance)
+    return examples, pool
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_further_rounds_train_on_what_the_model_before_confuses(genome, tmp_path, monkeypatch):
+    results, config = tmp_path / "results", stage_config(genome, mined_rounds=2, epochs=2)
+    examples, pool = write_negatives(results)
+    stage.run(config, results)
+    history = artefacts.read_json(results / "training" / "history.json")
+    assert set(history["provenance"]["inputs"]) == {"examples", "genome", "pool", "balance"}
+    assert history["provenance"]["config"]["mined_rounds"] == 2
+
+    validation, models, records = examples[examples["split"] == "validation"], [], []
+    for table in range(3):
+        trained_on = examples
+        if table:
+            mined = mine_negatives(models[-1], examples, pool, genome, {"gc": 0.1}, 0.5, seed=4)
+            trained_on = pd.concat([mined.examples, validation])
+            assert mined.record["new"] > 0
+        records.append(mined.record if table else None)
+        models.append(fit(trained_on, genome, config.training, seed=4))
+    losses = [min(row["validation_loss"] for row in model.history) for model in models]
+    assert len(set(losses)) == 3
+    best = int(np.argmin(losses))
+    rounds = history["rounds"]
+    assert [row["round"] for row in rounds] == [0, 1, 2]
+    assert [row["validation_loss"] for row in rounds] == losses
+    assert [row["mining"] for row in rounds] == records
+    assert [row["chosen"] for row in rounds] == [number == best for number in range(3)]
+    assert same(load_model(results / "training" / "model").network, models[best].network)
+    assert history["epochs"] == models[best].history
+    assert history["best_epoch"] == rounds[best]["best_epoch"]
+    assert sorted(path.name for path in (results / "training").iterdir()) == ["history.json", "model"]
+
+    # interrupted in the second training, it goes on there: the first one is not trained again
+    whole, step, seen = contents(results / "training"), PromoterModule.training_step, []
+
+    def interrupted(self, batch, batch_idx):
+        seen.append((self.current_epoch, batch_idx))
+        if seen.count((1, 0)) == 2:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    shutil.rmtree(results / "training")
+    with monkeypatch.context() as patched:
+        patched.setattr(PromoterModule, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stage.run(config, results)
+    seen.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            PromoterModule,
+            "training_step",
+            lambda *given: (seen.append((given[0].current_epoch, given[2])), step(*given))[1],
+        )
+        stage.run(config, results)
+    assert seen == [(1, 0), (1, 1), (0, 0), (0, 1), (1, 0), (1, 1)]
+    assert contents(results / "training") == whole
+
+
+@pytest.mark.parametrize(("losses", "best"), [((0.5, 0.6), 0), ((0.6, 0.5), 1), ((0.5, 0.5), 0)])
+def test_the_model_of_lowest_validation_loss_is_kept_whatever_its_round(genome, tmp_path, monkeypatch, losses, best):
+    results, config = tmp_path / "results", stage_config(genome, mined_rounds=1, epochs=1)
+    write_negatives(results)
+    models, left = [], list(losses)
+
+    def scored(*given, **options):
+        models.append(fit(*given, **options))
+        models[-1].history[0]["validation_loss"] = left.pop(0)
+        return models[-1]
+
+    monkeypatch.setattr(fitting, "fit", scored)
+    stage.run(config, results)
+    history = artefacts.read_json(results / "training" / "history.json")
+    assert [row["chosen"] for row in history["rounds"]] == [number == best for number in range(2)]
+    assert same(load_model(results / "training" / "model").network, models[best].network)
+    assert not same(models[0].network, models[1].network)
+
+
+def test_what_promoter_and_decoy_had_to_share_they_share_after_mining(genome, tmp_path):
+    results, bed = tmp_path / "results", tmp_path / "arm.bed"
+    bed.write_text("chr1\t0\t1200\tleft\nchr1\t1200\t3000\tright\n")
+    examples, pool = write_negatives(results)
+    pool["arm"] = np.where(pool["start"] < 1200, "left", "right")
+    artefacts.write_parquet(results / "negatives" / "pool.parquet", pool)
+    config = stage_config(genome, mined_rounds=1, epochs=1)
+    model = fit(examples, genome, config.training)
+    torn = []
+    for exact in ([], ["chrom", str(bed)]):
+        shared = config.model_copy(update={"negatives": config.negatives.model_copy(update={"exact": exact})})
+        mined = stage.miner(shared, results, examples, genome)(model).examples
+        assert list(mined.columns) == [*COLUMNS, "gc"]
+        torn.append(int((mined.assign(left=mined["start"] < 1200).groupby("pair_id")["left"].nunique() > 1).sum()))
+    assert torn[0] > 0
+    assert torn[1] == 0
+
+
+def test_mining_says_what_it_lacks_before_anything_is_trained(genome, tmp_path, monkeypatch):
+    results, config = tmp_path / "results", stage_config(genome, mined_rounds=1)
+    write_negatives(results)
+    monkeypatch.setattr(PromoterModule, "training_step", lambda *_: pytest.fail("it was trained"))
+    artefacts.write_json(results / "negatives" / "balance.json", {"table": []})
+    with pytest.raises(FileFormatError, match="'matching', which mining needs"):
+        stage.run(config, results)
+    (results / "negatives" / "pool.parquet").unlink()
+    with pytest.raises(FileFormatError, match="no such file"):
+        stage.run(config, results)
 
 
 def test_the_stage_needs_hard_examples(genome, tmp_path):

@@ -5,6 +5,12 @@ rule training:
     input:
         examples=f"{RESULTS}/negatives/examples.parquet",
         fasta=SETTINGS.genome.fasta,
+        # what mining chooses from, and within which limits
+        mining=(
+            [f"{RESULTS}/negatives/pool.parquet", f"{RESULTS}/negatives/balance.json"]
+            if SETTINGS.training.mined_rounds
+            else []
+        ),
     output:
         f"{RESULTS}/training/model/config.json",
         f"{RESULTS}/training/model/model.safetensors",
