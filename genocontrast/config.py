@@ -22,6 +22,11 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 COVARIATES = ("gc", "cpg", "accessibility", "open_fraction", "repeat", "n", "length", "tss_distance", "kmers")
 """Covariates that need no track of their own; negatives/covariates.py says what they measure."""
+RESERVED = (
+    "chrom", "start", "end", "name", "strand", "label", "pair_id", "tier", "split", "log_q", "evidence", "score",
+    "summit", "nearest", "reason", "unused",
+)  # fmt: skip
+"""Columns of the stage's tables, which no track may be called."""
 Tier = Literal["random", "gc", "open", "nearby"]
 Position = Literal["five_prime", "summit"]
 SIMULATED_MEGABASES = 10.0
@@ -49,7 +54,7 @@ FilePath = Annotated[str, Field(min_length=1), AfterValidator(expand)]
 class Section(BaseModel):
     """A closed part of the configuration: an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class EvidenceConfig(Section):
@@ -217,10 +222,11 @@ class NegativesConfig(Section):
     """Further covariates by name (mappability, conservation, a second assay): bigWig, bedGraph, fragments or BAM."""
     method: Literal["caliper", "cardinality", "greedy"] = "caliper"
     """caliper: the closest pairs (exact assignment). cardinality: as many promoters as the pool can balance, then the
-    closest pairs among them; for a pool that is scarce. greedy: caliper without the optimum, to compare."""
+    closest pairs among them, without caliper; for a scarce pool. greedy: caliper without the optimum, to compare."""
     caliper: float = Field(0.5, gt=0)
-    """Largest Euclidean distance between the two of a pair, in standard deviations of the promoters' covariates."""
-    tolerance: float = Field(0.01, gt=0)
+    """Largest Euclidean distance between the two of a pair, in standard deviations of the promoters' covariates; not
+    used by the method cardinality."""
+    tolerance: float = Field(0.005, gt=0)
     """Imbalance that cardinality matching may leave, in standard deviations; of cumulatives, twice as much."""
     ratio: int = Field(1, ge=1)
     """Decoys per promoter; where the pool has no more, a promoter keeps fewer, but at least one."""
@@ -243,9 +249,11 @@ class NegativesConfig(Section):
 
     @model_validator(mode="after")
     def _known_covariates(self) -> Self:
-        clash = sorted(set(self.tracks) & set(COVARIATES))
-        if clash:
-            raise ValueError(f"tracks: '{clash[0]}' is a covariate already; choose another name")
+        for name in self.tracks:
+            if name in COVARIATES or name in RESERVED or name.startswith(("kmers_", "exact_")):
+                raise ValueError(f"tracks: '{name}' is a covariate or a column already; choose another name")
+            if name not in [*self.covariates, *self.also_measured]:
+                raise ValueError(f"tracks: '{name}' is in neither covariates nor also_measured; add it or leave it out")
         for name in [*self.covariates, *self.also_measured]:
             if name not in COVARIATES and name not in self.tracks:
                 known = ", ".join([*COVARIATES, *self.tracks])
@@ -334,7 +342,7 @@ class Config(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name of the data set; results go to results/<name>/."""
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, lt=2**32)
     """Seed of everything random."""
     genome: GenomeConfig
     negatives: NegativesConfig = NegativesConfig()
@@ -342,6 +350,15 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="after")
+    def _mining_keeps_the_balance(self) -> Self:
+        if self.training.mined_rounds and (self.negatives.method == "cardinality" or self.negatives.permute_labels):
+            raise ValueError(
+                "training.mined_rounds chooses decoys anew within negatives.caliper: that undoes the balance of "
+                "negatives.method cardinality, and the control of negatives.permute_labels; set it to 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _shifted_windows_stay_apart(self) -> Self:

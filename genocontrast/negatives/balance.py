@@ -37,12 +37,18 @@ class Balance:
         pair_id, label and the matched covariates of the retained pairs.
     seed : int
         Seed of the folds and resamples of `two_sample_auroc`.
+    max_smd, min_retention : float
+        The gate's limits.
+    two_sample_auroc : tuple of float
+        See below.
     """
 
     table: pd.DataFrame
     retention: float
     examples: pd.DataFrame
     seed: int = 0
+    max_smd: float = _GATE.max_smd
+    min_retention: float = _GATE.min_retention
 
     @cached_property
     def two_sample_auroc(self) -> tuple[float, float, float]:
@@ -53,31 +59,43 @@ class Balance:
         names = [str(name) for name in self.examples if name not in ("pair_id", "label")]
         return two_sample_auroc(self.examples, names, self.seed)
 
-    def failures(self, min_retention: float = _GATE.min_retention) -> list[str]:
-        """What is wrong with the balance, a line each; empty when it passes."""
-        failed = self.table[self.table["matched"] & ~self.table["passed"]]
-        lines = [
-            f"{row['covariate']}: |SMD| {abs(row['smd_after']):.3f}, KS {row['ks_after']:.3f}"
-            for _, row in failed.iterrows()
-        ]
+    def __repr__(self) -> str:
+        return f"Balance({self.verdict})"
+
+    @property
+    def max_ks(self) -> float:
+        """The gate's limit of KS: that of a two-sample test at alpha = .05 where the pairs are few."""
+        return ks_limit(int((self.examples["label"] == 1).sum()))
+
+    def failures(self, min_retention: float | None = None) -> list[str]:
+        """What is wrong with the balance, a line each; empty when it passes. Pooled over the splits."""
+        floor = self.min_retention if min_retention is None else min_retention
+        lines = []
+        for row in self.table[self.table["matched"] & ~self.table["passed"]].to_dict("records"):
+            said = [f"|SMD| {abs(row['smd_after']):.3f} (limit {self.max_smd:g})"] * (
+                abs(row["smd_after"]) > self.max_smd
+            ) + [f"KS {row['ks_after']:.3f} (limit {self.max_ks:.3f})"] * (row["ks_after"] > self.max_ks)
+            lines.append(f"{row['covariate']}: {', '.join(said)}")
         value, low, high = self.two_sample_auroc
         if abs(value - 0.5) > AUROC_MARGIN and not low <= 0.5 <= high:
             lines.append(
                 f"the covariates alone tell decoys from promoters: AUROC {value:.3f} ({low:.3f} to {high:.3f})"
             )
-        if self.retention < min_retention:
-            lines.append(f"only {self.retention:.1%} of the promoters kept a decoy (floor {min_retention:.0%})")
+        if self.retention < floor:
+            lines.append(f"only {self.retention:.1%} of the promoters kept a decoy (floor {floor:.0%})")
         return lines
 
-    def check(self, min_retention: float = _GATE.min_retention) -> None:
+    def check(self, min_retention: float | None = None) -> None:
         """Raise a BalanceError with the table and the remedies where the balance fails."""
         failures = self.failures(min_retention)
         if failures:
+            shown = self.table[["covariate", "smd_before", "smd_after", "ks_after", "matched", "passed"]]
             raise BalanceError(
-                "the decoys are not like the promoters:\n  " + "\n  ".join(failures) + f"\n{self.table.to_string()}",
-                remedy="a smaller negatives.caliper balances better and drops more promoters; a larger pool "
-                "(more open chromatin, smaller buffers) retains more, and so does negatives.method: cardinality; "
-                "negatives.min_retention states the floor",
+                "the decoys fail the balance gate:\n  " + "\n  ".join(failures) + f"\n{shown.round(3).to_string()}",
+                remedy="a smaller negatives.caliper balances better and drops more promoters; a larger pool (more "
+                "open chromatin, smaller buffers) or a smaller negatives.ratio retains more, and so may "
+                "negatives.method: cardinality, whose negatives.tolerance says how well it balances; "
+                "negatives.min_retention states the floor; negatives.gate: warn goes on, to look at what was dropped",
             )
 
     @property
@@ -94,6 +112,7 @@ def measure_balance(
     matched: Sequence[str],
     max_smd: float = _GATE.max_smd,
     seed: int = 0,
+    min_retention: float = _GATE.min_retention,
 ) -> Balance:
     """Balance of matched examples against that of all promoters and the whole pool.
 
@@ -111,9 +130,11 @@ def measure_balance(
         Largest absolute standardised mean difference that passes.
     seed : int
         Seed of folds and resamples.
+    min_retention : float
+        Smallest retention that passes.
     """
     positive, negative = examples[examples["label"] == 1], examples[examples["label"] == 0]
-    max_ks = max(KS_FLOOR, 1.36 * np.sqrt(2 / max(len(positive), 1)))  # two-sample KS at alpha = .05
+    max_ks = ks_limit(len(positive))
     rows = []
     for name, spread in scale.items():
         row: dict[str, object] = {"covariate": name}
@@ -124,7 +145,13 @@ def measure_balance(
         passed = abs(float(str(row["smd_after"]))) <= max_smd and float(str(row["ks_after"])) <= max_ks
         rows.append({**row, "matched": name in matched, "passed": bool(passed)})
     pairs = examples[["pair_id", "label", *matched]]
-    return Balance(pd.DataFrame(rows), len(positive) / max(len(promoters), 1), pairs, seed)
+    retention = len(positive) / max(len(promoters), 1)
+    return Balance(pd.DataFrame(rows), retention, pairs, seed, max_smd, min_retention)
+
+
+def ks_limit(pairs: int) -> float:
+    """Largest KS that passes: that of a two-sample test at alpha = .05 where the pairs are few."""
+    return float(max(KS_FLOOR, 1.36 * np.sqrt(2 / max(pairs, 1))))
 
 
 def compare(ours: pd.Series, theirs: pd.Series, spread: float) -> dict[str, float]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genocontrast.config import COVARIATES
+from genocontrast.config import COVARIATES, RESERVED
 from genocontrast.errors import GenocontrastWarning, PoolError, ShapeError
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.signal import Signal
@@ -91,6 +91,15 @@ class Covariates:
             "open_fraction": ("a signal", self.signal),
             "tss_distance": ("the TSSs", self.sites),
         }
+        for name, track in self.tracks.items():
+            if name in COVARIATES or name in RESERVED or name.startswith("kmers_"):
+                raise ShapeError(
+                    f"the track '{name}' has the name of a covariate or column", remedy="name it otherwise"
+                )
+            if not hasattr(track, "mean"):
+                raise ShapeError(f"the track '{name}' is no Signal", value=str(track), remedy="pass gct.Signal(path)")
+        if self.signal is not None and not hasattr(self.signal, "mean"):
+            raise ShapeError("signal is no Signal", value=str(self.signal), remedy="pass gct.Signal(path)")
         for name in self.names:
             if name not in COVARIATES and name not in self.tracks:
                 known = ", ".join([*COVARIATES, *self.tracks])
@@ -216,40 +225,39 @@ def scales(
 ) -> dict[str, float]:
     """Standard deviation of each covariate that varies, over the training promoters.
 
-    Where all promoters are alike and candidates are not, it is that of the candidates, so that they still count as
+    Where these are all alike and other windows are not, it is that of all windows, so that they still count as
     different. A covariate that is the same everywhere has none; a warning names it, but for those in `quiet`.
 
     Parameters
     ----------
     promoters, candidates : DataFrame
-        Of the training split, with the columns.
+        split and the columns.
 
     Raises
     ------
     PoolError
         Where every covariate is constant, or there are fewer than two training promoters.
     """
-    if len(promoters) < 2:
-        raise PoolError("fewer than two promoters lie in the training split", value=len(promoters))
+    training = promoters[promoters["split"] == "train"]
+    if len(training) < 2:
+        raise PoolError("fewer than two promoters lie in the training split", value=len(training))
     found = {}
     for column in columns:
-        spread = float(promoters[column].std(ddof=1))
-        if spread > CONSTANT:
-            found[column] = spread
-            continue
-        spread = float(pd.concat([promoters[column], candidates[column]]).std(ddof=1))
+        spread = float(training[column].std(ddof=1))
+        if not spread > CONSTANT:
+            spread = float(pd.concat([promoters[column], candidates[column]]).std(ddof=1))
         if spread > CONSTANT:
             found[column] = spread
         elif column not in quiet:
             warnings.warn(
-                f"the covariate '{column}' is {float(promoters[column].iloc[0]):g} everywhere and is left out",
+                f"the covariate '{column}' is {float(training[column].iloc[0]):g} everywhere and is left out",
                 GenocontrastWarning,
                 stacklevel=4,
             )
     if not found:
         raise PoolError(
-            f"every covariate is constant over {len(promoters):,} training promoters and {len(candidates):,} "
-            f"candidates: {', '.join(columns)}",
+            f"every covariate is constant over {len(promoters):,} promoters and {len(candidates):,} candidates: "
+            f"{', '.join(columns)}",
             remedy="name covariates that vary in negatives.covariates, and check sequence and signal",
         )
     return found

@@ -37,8 +37,8 @@ class Matched:
         The examples table (see `genocontrast.examples`): a promoter and its decoys share a pair_id.
     dropped : DataFrame
         Promoters without a decoy, with their covariates; nearest: distance to the nearest candidate of their split,
-        in standard deviations; reason: "no candidate within the caliper", "its candidates serve others" (better), or
-        "left out for the balance" (cardinality matching).
+        in standard deviations; reason: "no candidate within the caliper", "its candidates serve others" (better);
+        with cardinality matching "left out for the balance", or "no candidate of its keys".
     balance : Balance
         How alike the two classes are.
     pool : DataFrame
@@ -72,6 +72,8 @@ class Plan:
         Columns in which promoter and decoy must agree, besides the split.
     caliper, method, tolerance, ratio, max_smd, min_retention
         As in the configuration.
+    strict : bool
+        Refuse a pool so small that `min_retention` cannot be reached.
     seed : int
     """
 
@@ -83,7 +85,8 @@ class Plan:
     tolerance: float = _DEFAULTS.tolerance
     ratio: int = _DEFAULTS.ratio
     max_smd: float = _DEFAULTS.max_smd
-    min_retention: float = 0.0
+    min_retention: float = _DEFAULTS.min_retention
+    strict: bool = False
     seed: int = 0
 
 
@@ -178,7 +181,7 @@ def match_negatives(
     thinned = thin(promoters, candidates, wanted)
     plan = Plan(
         wanted, [column for column in ruler.columns if column not in wanted], exact, caliper, method, tolerance,
-        ratio, max_smd, min_retention, seed,
+        ratio, max_smd, min_retention, True, seed,
     )  # fmt: skip
     removed = {
         "promoters": {"in no split": len(positives) - len(promoters)},
@@ -211,7 +214,8 @@ def thin(promoters: pd.DataFrame, candidates: pd.DataFrame, columns: Sequence[st
     if overlap_one_another(sieve.rows):
         training = promoters.loc[promoters["split"] == "train", list(columns)]
         train = (sieve.rows["split"] == "train").to_numpy()
-        priority = likeness(training, sieve.rows[list(columns)], train)
+        # rounded, so that the last bits, which differ with the number of threads, decide nothing
+        priority = likeness(training, sieve.rows[list(columns)], train).round(6)
         sieve.drop("overlaps a window more like a promoter", ~disjoint(sieve.rows, priority))
     return sieve
 
@@ -239,8 +243,7 @@ def match_measured(
     -------
     Matched
     """
-    ours, theirs = (frame[frame["split"] == "train"] for frame in (promoters, candidates))
-    scale = scales(ours, theirs, [*plan.columns, *plan.also], plan.also)
+    scale = scales(promoters, candidates, [*plan.columns, *plan.also], plan.also)
     columns = [column for column in plan.columns if column in scale]
     if not columns:
         raise PoolError("every covariate to match on is constant", remedy="name others in negatives.covariates")
@@ -269,11 +272,23 @@ def match_measured(
     examples = sort_examples(_examples(promoters, candidates, decoys, cleared_by).drop(columns=_extra(plan.keys)))
     kept = decoys[0] >= 0
     dropped = promoters[~kept].assign(nearest=nearest[~kept]).reset_index(drop=True)
-    left = "left out for the balance" if plan.method == "cardinality" else "its candidates serve others"
-    dropped["reason"] = np.where(dropped["nearest"] > plan.caliper, "no candidate within the caliper", left)
-    balance = measure_balance(examples, promoters, candidates, scale, columns, plan.max_smd, plan.seed)
+    dropped["reason"] = _reasons(dropped["nearest"], plan)
+    balance = measure_balance(
+        examples, promoters, candidates, scale, columns, plan.max_smd, plan.seed, plan.min_retention
+    )
     full = {"method": plan.method, "assignment": notes, "scale": scale, "short": int((decoys[-1, kept] < 0).sum())}
     return Matched(examples, dropped, balance, candidates, {**full, **(record or {})})
+
+
+def _reasons(nearest: pd.Series, plan: Plan) -> NDArray[np.str_]:
+    """Why promoters have no decoy, by the distance to their nearest candidate."""
+    balanced = plan.method == "cardinality"
+    far = np.where(balanced, np.isinf(nearest), nearest > plan.caliper)
+    return np.where(
+        far,
+        "no candidate of its keys" if balanced else "no candidate within the caliper",
+        "left out for the balance" if balanced else "its candidates serve others",
+    )
 
 
 def _extra(keys: Sequence[str]) -> list[str]:
@@ -288,7 +303,7 @@ def _refuse_few(split: str, promoters: pd.DataFrame, candidates: pd.DataFrame, p
             f"no promoter lies in the split '{split}'",
             remedy="give it more chromosomes in genome.splits, or lower negatives.min_accessibility",
         )
-    if offered < plan.min_retention * wanted:
+    if plan.strict and offered < plan.min_retention * wanted:
         raise PoolError(
             f"the split '{split}' has {offered:,} candidate decoys for {wanted:,} promoters, of which "
             f"{plan.min_retention:.0%} must keep one (negatives.min_retention)",

@@ -16,7 +16,9 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 FEW, MANY = 16, 1024
-"""Nearest candidates that are looked at first, and at most."""
+"""Nearest candidates that are looked at first, and at most where there are many positives."""
+GRAPH = 1 << 22
+"""Pairs that may be looked at in any case: of a few thousand positives and candidates, all."""
 LEFT_OUT = 3.0
 """What leaving a positive out costs in `rematch`: more than any pair does."""
 BLOCK, EDGES = 2048, 1 << 17
@@ -89,6 +91,7 @@ def match_pairs(
     if n == 0 or m == 0:
         return Assignment(np.full(n, -1), np.full(n, caliper), 0.0), 0
     graph, rows, count = _Graph(positives, candidates, caliper), np.arange(n), FEW
+    most = max(MANY, GRAPH // n)
     while True:
         graph.look(rows, count)
         edges = graph.neighbours()
@@ -98,10 +101,10 @@ def match_pairs(
         last = np.full(n, np.inf)
         last[cut_short] = edges.cost[edges.first[1:][cut_short] - 1]
         open_ = last < found.price
-        rows = np.flatnonzero(open_ & (graph.counts < MANY))
+        rows = np.flatnonzero(open_ & (graph.counts < most))
         if method == "greedy" or not len(rows):
             return found, int(open_.sum()) if method == "exact" else 0
-        count = min(16 * count, MANY)
+        count = min(16 * count, most)
 
 
 def rematch(
@@ -147,6 +150,12 @@ def rematch(
     first = np.concatenate([[0], np.cumsum(count)])
     found = assign(Neighbours(first, np.concatenate(columns), np.concatenate(costs)), m, LEFT_OUT)
     return found, int((count == MANY).sum()) if m > MANY else 0
+
+
+def _diameter(positives: Floats, candidates: Floats) -> float:
+    """A distance that no pair exceeds."""
+    both = np.concatenate([positives, candidates])
+    return float(np.linalg.norm(np.ptp(both, axis=0)))
 
 
 @dataclass(frozen=True)
@@ -199,6 +208,8 @@ def pair(
         if method == "cardinality":
             picked, balanced = largest_balanced(positives[wanted], candidates[free], tolerance)
             wanted, offered = wanted[picked], free[balanced]
+            # the choice is what is balanced: whom a caliper then dropped would spoil it
+            caliper = 1 + _diameter(positives, candidates)
         found, open_ = match_pairs(
             positives[wanted], candidates[offered], caliper, "greedy" if method == "greedy" else "exact"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def portable(settings: NegativesConfig) -> dict[str, Any]:
 def gate(balance: Balance, settings: NegativesConfig) -> None:
     """Stop at an unbalanced decoy set, or warn where the configuration says so."""
     try:
-        balance.check(settings.min_retention)
+        balance.check()
     except BalanceError as error:
         if settings.gate == "stop":
             raise
@@ -112,10 +112,9 @@ def gather(
     settings = config.negatives
     promoters = open_promoters(tables["promoters"], signal, config)
     pool = open_pool(genome, tables, splits, signal, config)
-    keys = ["chrom" if path == "chrom" else Path(path).stem for path in settings.exact]
-    named = {key: path for key, path in zip(keys, settings.exact, strict=True) if key != "chrom"}
+    keys = list(key_columns(settings.exact))
     promoters.rows, candidates = (
-        with_split(with_names(rows, named, genome), splits, keys) for rows in (promoters.rows, pool.windows)
+        with_split(with_names(rows, settings.exact, genome), splits, keys) for rows in (promoters.rows, pool.windows)
     )
     reference = promoters.rows[promoters.rows["split"] == "train"]
     names = [*settings.covariates, *settings.also_measured]
@@ -128,7 +127,7 @@ def gather(
     plan = Plan(
         columns, [column for column in ruler.columns if column not in columns], keys, settings.caliper,
         settings.method, settings.tolerance, settings.ratio, settings.max_smd,
-        settings.min_retention if settings.gate == "stop" else 0.0, config.seed,
+        settings.min_retention, settings.gate == "stop", config.seed,
     )  # fmt: skip
     return Windows(promoters, sieve, pool, ruler, plan)
 
@@ -178,14 +177,21 @@ def open_pool(
     return Pool(sieve.rows, {**pool.removed, **sieve.removed}, pool.cleared_by, pool.evidence)
 
 
-def with_names(windows: pd.DataFrame, named: Mapping[str, str], genome: Genome) -> pd.DataFrame:
+def key_columns(exact: Sequence[str]) -> dict[str, str]:
+    """The column of each of `negatives.exact`: chrom itself, or exact_1, exact_2, ... for files."""
+    return {"chrom" if path == "chrom" else f"exact_{number}": path for number, path in enumerate(exact, 1)}
+
+
+def with_names(windows: pd.DataFrame, exact: Sequence[str], genome: Genome) -> pd.DataFrame:
     """The windows with a column for each file of named regions: the name of the region that holds each, or ''."""
-    for key, path in named.items():
+    for column, path in key_columns(exact).items():
+        if column == "chrom":
+            continue
         regions = read_regions(path, genome=genome)
         if overlap_one_another(regions):
             raise RegionError("named regions overlap one another", path=path, remedy="give each base one name")
         held = Splits(regions.sort_values(["chrom", "start"]).rename(columns={"name": "split"})).of(windows)
-        windows = windows.assign(**{key: pd.Series(held, index=windows.index).fillna("")})
+        windows = windows.assign(**{column: pd.Series(held, index=windows.index).fillna("")})
     return windows
 
 

@@ -33,8 +33,8 @@ def summarise(
     features = config.genome.annotation.features if config.genome.annotation else None
     value, low, high = matched.balance.two_sample_auroc
     return {
-        "passed": not matched.balance.failures(settings.min_retention),
-        "failures": matched.balance.failures(settings.min_retention),
+        "passed": not matched.balance.failures(),
+        "failures": matched.balance.failures(),
         "retention": matched.balance.retention,
         "table": matched.balance.table.to_dict("records"),
         "two_sample": {"auroc": value, "low": low, "high": high},

@@ -86,14 +86,13 @@ def train(config: Config, results: Path, examples: pd.DataFrame, genome: Genome,
 
 def miner(config: Config, results: Path, examples: pd.DataFrame, genome: Genome) -> Callable[[Model], Mined]:
     """Mining as the decoys were matched: with the same pool, covariates, caliper and keys."""
-    from genocontrast.negatives.stage import with_names
+    from genocontrast.negatives.stage import key_columns, with_names
     from genocontrast.training.mining import mine_negatives
 
     pool, _ = read_parquet(results / "negatives" / "pool.parquet")
     scale, matched = matching(results / "negatives" / "balance.json")
-    named = {Path(path).stem: path for path in config.negatives.exact if path != "chrom"}
-    keys = ["chrom" if path == "chrom" else Path(path).stem for path in config.negatives.exact]
-    examples = with_names(examples, named, genome)
+    exact = config.negatives.exact
+    keys, examples = list(key_columns(exact)), with_names(examples, exact, genome)
     return lambda model: mine_negatives(
         model, examples, pool, genome, scale, config.negatives.caliper, matched=matched, keys=keys, seed=config.seed
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from genocontrast.config import COVARIATES, NegativesConfig
 from genocontrast.errors import GenocontrastWarning, PoolError, ShapeError
+from genocontrast.examples import COLUMNS
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.signal import Signal
 from genocontrast.negatives.covariates import Covariates, distance_outside, scales
@@ -164,7 +165,7 @@ def test_log_ratios_are_refused(folder, genome, windows, tmp_path):
 
 
 def table(**columns):
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns).assign(split="train")
 
 
 def test_a_constant_covariate_is_left_out_with_a_warning():
@@ -178,12 +179,15 @@ def test_a_covariate_that_only_candidates_vary_in_still_counts():
     assert scales(promoters, candidates, ["repeat"])["repeat"] == pytest.approx(np.std([0, 0, 0, 0.9], ddof=1))
 
 
+def test_a_covariate_that_varies_in_the_test_split_only_is_kept():
+    promoters = pd.concat([table(n=[0.0, 0.0]), table(n=[0.0, 5.0]).assign(split="test")])
+    assert scales(promoters, table(n=[0.0, 0.0]), ["n"])["n"] > 1
+
+
 def test_nothing_to_match_on_is_an_error():
     same = table(gc=[1.0, 1.0, 1.0], cpg=[0.0, 0.0, 0.0])
     with (
-        pytest.raises(
-            PoolError, match=r"every covariate is constant over 3 training promoters and 3 candidates: gc, cpg"
-        ),
+        pytest.raises(PoolError, match=r"every covariate is constant over 3 promoters and 3 candidates: gc, cpg"),
         pytest.warns(GenocontrastWarning),
     ):
         scales(same, same, ["gc", "cpg"])
@@ -193,6 +197,9 @@ def test_the_configuration_knows_the_same_names():
     assert set(NegativesConfig(covariates=list(COVARIATES)).covariates) == set(COVARIATES)
     with pytest.raises(ValueError, match="unknown covariate 'colour'"):
         NegativesConfig(covariates=["colour"])
-    with pytest.raises(ValueError, match="'gc' is a covariate already"):
-        NegativesConfig(tracks={"gc": "gc.bw"})
+    for name in ("gc", "label", "start", "kmers_1", "exact_0", *COLUMNS):
+        with pytest.raises(ValueError, match=f"'{name}' is a covariate or a column already"):
+            NegativesConfig(covariates=["gc"], also_measured=[name], tracks={name: "x.bw"})
+    with pytest.raises(ValueError, match="'idle' is in neither"):
+        NegativesConfig(tracks={"idle": "x.bw"})
     assert NegativesConfig(covariates=["colour"], tracks={"colour": "colour.bw"}).covariates == ["colour"]

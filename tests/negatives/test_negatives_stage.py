@@ -82,8 +82,8 @@ def test_decoys_take_the_first_class_that_holds_their_centre():
 
 
 def test_the_gate_stops_or_warns():
-    row = {"covariate": ["gc"], "smd_after": [0.4], "ks_after": [0.3], "matched": [True], "passed": [False]}
-    table = pd.DataFrame(row)
+    row = {"covariate": "gc", "smd_before": 1.0, "smd_after": 0.4, "ks_after": 0.3, "matched": True, "passed": False}
+    table = pd.DataFrame([row])
     alike = pd.DataFrame({"pair_id": np.tile(np.arange(20), 2), "label": np.repeat([1, 0], 20)})
     unbalanced = Balance(table, 1.0, alike.assign(gc=np.tile(np.arange(20.0), 2)))
     with pytest.raises(BalanceError, match="gc"):
@@ -98,7 +98,7 @@ def test_named_regions_hold_windows_wholly_and_must_not_overlap(tmp_path):
     genome = Genome(path)
     bed.write_text("chrA\t1000\t3000\tq\nchrA\t0\t1000\tp\nchrB\t0\t3000\tp\n")
     rows = pd.concat([windows("chrA", 0, 800, 900, 1000), windows("chrB", 500)])
-    assert with_names(rows, {"arms": str(bed)}, genome)["arms"].tolist() == ["p", "p", "", "q", "p"]
+    assert with_names(rows, ["chrom", str(bed)], genome)["exact_2"].tolist() == ["p", "p", "", "q", "p"]
     bed.write_text("chrA\t0\t1001\tp\nchrA\t1000\t3000\tq\n")
     with pytest.raises(RegionError, match=r"arms\.bed: named regions overlap"):
-        with_names(rows, {"arms": str(bed)}, genome)
+        with_names(rows, [str(bed)], genome)

@@ -217,7 +217,7 @@ def test_only_the_table_of_tiers_depends_on_easier_decoys(read, config):
     ("method", "said", "cited"),
     [
         ("caliper", "by an assignment of least total Euclidean distance in GC content", False),
-        ("cardinality", "agree within 0.01 standard deviations and whose cumulatives agree within 0.02", True),
+        ("cardinality", "agree within 0.005 standard deviations and whose cumulatives agree within 0.01", True),
         ("greedy", "one promoter after the other, those with the fewest candidates first", False),
     ],
 )

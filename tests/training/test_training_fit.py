@@ -535,7 +535,7 @@ def test_what_promoter_and_decoy_had_to_share_they_share_after_mining(genome, tm
     results, bed = tmp_path / "results", tmp_path / "arm.bed"
     bed.write_text("chr1\t0\t1200\tleft\nchr1\t1200\t3000\tright\n")
     examples, pool = write_negatives(results)
-    pool["arm"] = np.where(pool["start"] < 1200, "left", "right")
+    pool["exact_2"] = np.where(pool["start"] < 1200, "left", "right")
     artefacts.write_parquet(results / "negatives" / "pool.parquet", pool)
     config = stage_config(genome, mined_rounds=1, epochs=1)
     model = fit(examples, genome, config.training)
