@@ -12,7 +12,7 @@ from genocontrast.config import GenomeConfig
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.signal import Signal
 from genocontrast.negatives.covariates import accessibility
-from genocontrast.negatives.matching import Plan, match_measured
+from genocontrast.negatives.decoys import Plan, match_measured
 
 _KEY = "accessibility"
 

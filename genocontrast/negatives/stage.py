@@ -24,11 +24,12 @@ from genocontrast.genome.signal import Signal
 from genocontrast.genome.splits import Splits, read_splits
 from genocontrast.negatives.balance import Balance
 from genocontrast.negatives.covariates import Covariates, accessibility, columns_of
-from genocontrast.negatives.matching import Plan, match_measured, thin, with_split
+from genocontrast.negatives.decoys import Plan, match_measured
+from genocontrast.negatives.matching import with_split
 from genocontrast.negatives.pool import Pool, Sieve, describe, lay_out, whole_chromosomes
 from genocontrast.negatives.signal_check import check_signal
 from genocontrast.negatives.summary import summarise, write_bed
-from genocontrast.negatives.thinning import disjoint, overlap_one_another
+from genocontrast.negatives.thinning import disjoint, overlap_one_another, thin
 from genocontrast.negatives.tiers import build_tiers
 
 INPUTS = ("promoters", "evidence", "open_chromatin", "excluded", "annotation")

@@ -12,7 +12,7 @@ import pandas as pd
 from genocontrast.artefacts import atomic
 from genocontrast.config import SPLITS, Config
 from genocontrast.genome.intervals import overlaps
-from genocontrast.negatives.matching import Matched
+from genocontrast.negatives.decoys import Matched
 from genocontrast.negatives.pool import Pool, Sieve
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from genocontrast.compiled import compiled
+from genocontrast.genome.intervals import overlaps
+from genocontrast.negatives.pool import Sieve
 
 STEPS = 25
 """Newton steps of the likeness; it takes about eight."""
@@ -17,6 +21,25 @@ def overlap_one_another(regions: pd.DataFrame) -> bool:
     sorted_ = regions.sort_values(["chrom", "start"], kind="stable")
     same = sorted_["chrom"].to_numpy()[1:] == sorted_["chrom"].to_numpy()[:-1]
     return bool((same & (sorted_["start"].to_numpy()[1:] < sorted_["end"].to_numpy()[:-1])).any())
+
+
+def thin(promoters: pd.DataFrame, candidates: pd.DataFrame, columns: Sequence[str]) -> Sieve:
+    """Candidates that overlap no promoter and not one another; what is likest to promoters stays.
+
+    Parameters
+    ----------
+    promoters, candidates : DataFrame
+        chrom, start, end, split and the covariates.
+    """
+    sieve = Sieve(candidates)
+    sieve.drop("overlaps a promoter", overlaps(sieve.rows, promoters))
+    if overlap_one_another(sieve.rows):
+        training = promoters.loc[promoters["split"] == "train", list(columns)]
+        train = (sieve.rows["split"] == "train").to_numpy()
+        # rounded, so that the last bits, which differ with the number of threads, decide nothing
+        priority = likeness(training, sieve.rows[list(columns)], train).round(6)
+        sieve.drop("overlaps a window more like a promoter", ~disjoint(sieve.rows, priority))
+    return sieve
 
 
 def disjoint(regions: pd.DataFrame, priority: NDArray[np.float64]) -> NDArray[np.bool_]:

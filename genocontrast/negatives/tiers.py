@@ -18,7 +18,7 @@ from genocontrast.genome.fasta import Genome
 from genocontrast.genome.near_duplicates import nearly_repeats
 from genocontrast.genome.splits import Splits
 from genocontrast.negatives.covariates import Covariates
-from genocontrast.negatives.matching import decoy_rows
+from genocontrast.negatives.decoys import decoy_rows
 from genocontrast.negatives.pairing import match_pairs
 from genocontrast.negatives.pool import Pool, Sieve, candidate_pool
 from genocontrast.negatives.thinning import disjoint

@@ -15,7 +15,7 @@ from genocontrast.examples import COLUMNS, HARD, covariate_columns, sort_example
 from genocontrast.genome.intervals import overlaps
 from genocontrast.negatives.balance import compare, two_sample_auroc
 from genocontrast.negatives.covariates import chunks
-from genocontrast.negatives.matching import decoy_rows
+from genocontrast.negatives.decoys import decoy_rows
 from genocontrast.negatives.pairing import rematch
 from genocontrast.negatives.pool import Sieve
 from genocontrast.sequence import Codes

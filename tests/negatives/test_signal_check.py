@@ -6,7 +6,7 @@ import pytest
 
 from genocontrast.config import GenomeConfig
 from genocontrast.genome.fasta import Genome
-from genocontrast.negatives.matching import Plan
+from genocontrast.negatives.decoys import Plan
 from genocontrast.negatives.signal_check import check_signal
 
 WIDTH, NUMBER = 200, 1_500
