@@ -204,7 +204,7 @@ def decoy_rows(
     promoters: pd.DataFrame,
     pair_id: Rows,
     cleared_by: Sequence[str],
-    log_q: float = 0.0,
+    log_q: float | NDArray[np.float64] = 0.0,
 ) -> pd.DataFrame:
     """Decoys as examples: on the strands of their promoters, row by row, so that no strand tells the classes apart."""
     rows = windows.reset_index(drop=True)

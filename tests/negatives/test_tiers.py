@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from genocontrast.artefacts import read_json, read_parquet
@@ -16,6 +18,7 @@ from genocontrast.genome.splits import read_splits
 from genocontrast.genome.stage import run as run_genome
 from genocontrast.negatives import tiers
 from genocontrast.negatives.stage import run as run_negatives
+from genocontrast.negatives.thinning import overlap_one_another
 from genocontrast.sequence import gc_fraction
 
 TIERS = ("gc", "nearby", "open", "random")
@@ -130,6 +133,53 @@ def test_log_q_is_that_of_one_draw(examples, results):
         assert (of(examples, tier, 0)["log_q"] == 0).all()
 
 
+def several(examples, genome, results, ratio):
+    """The matched tier with its promoters' decoys repeated, as if each had several; and what tiers are made from."""
+    hard = examples[(examples["tier"] == "hard") & (examples["split"] == "test")]
+    hard = hard[[column for column in hard if column not in covariate_columns(hard) or column == "gc"]]
+    hard = pd.concat([hard, *[hard[hard["label"] == 0]] * (ratio - 1)], ignore_index=True)
+    pool = read_parquet(results / "negatives" / "pool.parquet")[0]
+    return hard, pool, genome, tiers.Covariates(["gc"], genome), read_splits(results / "genome" / "genome.json")
+
+
+def test_a_promoter_with_several_decoys_has_as_many_of_each_tier(examples, genome, results):
+    table = several(examples, genome, results, ratio=2)
+    found = tiers.build_tiers(["open", "nearby"], *table, {"promoters": of(examples, "hard", 1)}, 300, 0.05, 1)
+    drawn, beside = of(found.examples, "open", 0), of(found.examples, "nearby", 0)
+    assert (drawn["pair_id"].value_counts() == 2).all()
+    assert np.exp(drawn["log_q"]).to_numpy() == pytest.approx(2 / (table[1]["split"] == "test").sum(), rel=1e-5)
+    assert (beside["pair_id"].value_counts() == 2).mean() > 0.9
+    assert found.record["nearby"]["pairs"] == beside["pair_id"].nunique()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 40), st.integers(0, 5)), min_size=1, max_size=40),
+    st.integers(1, 8),
+)
+def test_each_promoter_has_its_nearest_neighbour_that_no_nearer_promoter_has(rows, width):
+    table = pd.DataFrame(rows, columns=["slot", "start", "away"]).assign(chrom="chr1")
+    table["end"] = table["start"] + width
+    table = table.sort_values(["away", "start", "slot"], kind="stable", ignore_index=True)
+    filled, blocked = tiers._nearest_first(table, width)
+    assert not (filled & blocked).any()
+    taken = table[~filled & ~blocked]
+    assert not taken["slot"].duplicated().any()
+    assert set(table["slot"][filled]) <= set(taken["slot"])
+    assert not overlap_one_another(taken)
+    away = taken.set_index("slot")["away"]
+    for row in table.itertuples():
+        if row.away < away.get(row.slot, np.inf):
+            others = taken[(taken["start"] < row.end) & (taken["end"] > row.start) & (taken["slot"] != row.slot)]
+            assert len(others), f"slot {row.slot} could have had {row}"
+            assert others["away"].min() <= row.away
+
+
+def test_every_decoy_finds_the_nearest_free_gc_however_far():
+    here, there = np.array([[0.0], [0.0], [50.0]]), np.array([[900.0], [0.05], [300.0], [700.0]])
+    assert tiers._all_matched(here, there).tolist() in ([1, 2, 3], [2, 1, 3], [1, 3, 2], [3, 1, 2])
+    assert sorted(tiers._all_matched(np.zeros((40, 1)), np.arange(40.0)[:, None])) == list(range(40))
+
+
 def test_hard_decoys_come_from_the_pool_that_was_kept(examples, results):
     pool = read_parquet(results / "negatives" / "pool.parquet")[0]
     known = pool.set_index(["chrom", "start"])
@@ -151,9 +201,9 @@ def test_the_record_says_what_happened(results, examples):
     record = read_json(results / "negatives" / "balance.json")
     for tier in ("hard", *TIERS):
         assert record["tiers"][tier]["pairs"] == len(of(examples, tier, 1))
-    removed = record["tiers"]["nearby"]["removed"]
-    kept = removed.pop("candidate windows") - sum(removed.values())
-    assert kept == record["tiers"]["nearby"]["pairs"]
+    for tier in TIERS:
+        removed = record["tiers"][tier]["removed"]
+        assert removed.pop("candidate windows") - sum(removed.values()) == record["tiers"][tier]["pairs"]
     reasons = record["dropped"]["reasons"]
     assert sum(reasons.values()) == sum(row["dropped"] for row in record["splits"].values())
     assert {row["rule"] for row in record["evidence"]} == {"promoters +- 300 bp", "TSS +- 500 bp", "excluded regions"}
