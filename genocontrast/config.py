@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -55,6 +55,9 @@ class Section(BaseModel):
     """A closed part of the configuration: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+_S = TypeVar("_S", bound=Section)
 
 
 class EvidenceConfig(Section):
@@ -416,12 +419,17 @@ def parse_config(values: Mapping[str, Any], path: str | Path | None = None) -> C
     ConfigError
         Naming the file (where `path` is given), the key, the value and the remedy.
     """
+    return parse_section(Config, values, path)
+
+
+def parse_section(section: type[_S], values: Mapping[str, Any], path: str | Path | None = None) -> _S:
+    """Check a mapping against one section of the model, as `parse_config` does against all of it."""
     try:
-        return Config.model_validate(dict(values))
+        return section.model_validate(dict(values))
     except ValidationError as error:
         # a misspelt key is also a missing one: say the first
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        problem, value, remedy = _explain(first, Config)
+        problem, value, remedy = _explain(first, section)
         line = _line(path, first["loc"])
         raise ConfigError(problem, path=path, line=line, value=value, remedy=remedy) from None
 

@@ -102,6 +102,7 @@ class Inputs:
 
     def _evidence(self, config: GenomeConfig) -> pd.DataFrame:
         parts = [self.sites[_BED3].assign(source=_source(config.promoters, config.promoter_features), kind="tss")]
+        names: list[str] = []
         for entry in config.evidence:
             if entry.threshold is None:
                 regions = self._read("evidence", entry.path, entry.features)
@@ -112,7 +113,11 @@ class Inputs:
                 self.files[-1]["with_tss"] = int(known.sum())
                 regions = regions[~known]
             around = surroundings(regions, entry.upstream, entry.downstream, self.genome.sizes)
-            parts.append(around.assign(source=_source(entry.path, entry.features), kind="evidence"))
+            name = _source(entry.path, entry.features)
+            names.append(name)
+            # two replicates' peaks.bed in folders of their own, or one file read twice, stay two pieces of evidence
+            source = f"{name} ({names.count(name)})" if names.count(name) > 1 else name
+            parts.append(around.assign(source=source, kind="evidence"))
         return pd.concat(parts, ignore_index=True)
 
     def _reaching(self, path: str, threshold: float) -> pd.DataFrame:

@@ -47,8 +47,15 @@ class Matched:
     record: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        pairs = self.examples["pair_id"].nunique()
-        return f"Matched({pairs:,} pairs, {len(self.dropped):,} promoters dropped, {self.balance.verdict})"
+        pairs, decoys = self.examples["pair_id"].nunique(), int((self.examples["label"] == 0).sum())
+        short = self.record.get("short", 0)
+        parts = [
+            f"{pairs:,} pairs" + (f" with {decoys:,} decoys" if decoys != pairs else ""),
+            *([f"{short:,} of them with fewer than asked for"] if short else []),
+            f"{len(self.dropped):,} promoters dropped",
+            self.balance.verdict,
+        ]
+        return f"Matched({', '.join(parts)})"
 
 
 @dataclass(frozen=True)

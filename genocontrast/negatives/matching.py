@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from genocontrast.config import NegativesConfig
+from genocontrast.config import NegativesConfig, parse_section
 from genocontrast.errors import ShapeError
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.regions import check_within
@@ -93,10 +94,22 @@ def match_negatives(
         Where a split has no promoter, fewer candidates than promoters need, or no pair at all; where every covariate
         is constant.
     ShapeError
-        At an unknown covariate, or a signal that is negative or not a number.
+        At an unknown covariate, a signal that is negative or not a number, windows of several widths, or a promoter
+        that is given twice.
+    ConfigError
+        At a caliper, method, tolerance, ratio or limit that is none.
     """
-    for windows in (positives, pool.windows):
-        check_within(windows, genome.sizes)
+    settings = parse_section(
+        NegativesConfig,
+        {
+            "caliper": caliper, "max_smd": max_smd, "method": method, "tolerance": tolerance, "ratio": ratio,
+            "min_retention": min_retention,
+        },
+    )  # fmt: skip
+    for what, names in (("covariates", covariates), ("also_measured", also_measured), ("exact", exact)):
+        if isinstance(names, str):
+            raise ShapeError(f"{what} is one name, not a list of names", value=names, remedy=f"pass ['{names}']")
+    _check_windows(positives, pool, genome)
     if splits is None:
         splits = Splits.of_chromosomes(dict.fromkeys(genome.sizes, "train"), genome.sizes)
     promoters, candidates = (with_split(windows, splits, exact) for windows in (positives, pool.windows))
@@ -110,14 +123,38 @@ def match_negatives(
     promoters, candidates = both[: len(promoters)], both[len(promoters) :].reset_index(drop=True)
     thinned = thin(promoters, candidates, wanted)
     plan = Plan(
-        wanted, [column for column in ruler.columns if column not in wanted], exact, caliper, method, tolerance,
-        ratio, max_smd, min_retention, True, seed,
+        wanted, [column for column in ruler.columns if column not in wanted], exact, settings.caliper, settings.method,
+        settings.tolerance, settings.ratio, settings.max_smd, settings.min_retention, True, seed,
     )  # fmt: skip
     removed = {
         "promoters": {"in no split": len(positives) - len(promoters)},
         "pool": {**pool.removed, "in no split": len(pool.windows) - len(candidates), **thinned.removed},
     }
     return match_measured(promoters, thinned.rows, plan, pool.cleared_by, {"removed": removed, **ruler.fitted})
+
+
+def _check_windows(positives: pd.DataFrame, pool: Pool, genome: Genome) -> None:
+    if not isinstance(pool, Pool):
+        raise ShapeError(
+            "pool is no Pool", value=type(pool).__name__, remedy="make it of open chromatin with gct.candidate_pool"
+        )
+    for windows in (positives, pool.windows):
+        check_within(windows, genome.sizes)
+    twice = positives.duplicated(["chrom", "start", "end"])
+    if twice.any():
+        first = positives[twice].iloc[0]
+        raise ShapeError(
+            f"{twice.sum():,} of {len(positives):,} promoters are given twice",
+            value=f"{first['chrom']}:{first['start']}-{first['end']}",
+            remedy="drop duplicates of chrom, start and end: a promoter has one decoy, or `ratio` of them",
+        )
+    widths = np.unique(np.concatenate([rows["end"] - rows["start"] for rows in (positives, pool.windows)]))
+    if len(widths) > 1:
+        raise ShapeError(
+            "promoters and candidates must all be of one width, bp",
+            value=", ".join(map(str, widths[:4])),
+            remedy="centre the promoters' windows on their TSSs, as wide as the pool's",
+        )
 
 
 def with_split(windows: pd.DataFrame, splits: Splits, keys: Sequence[str] = ()) -> pd.DataFrame:

@@ -140,7 +140,7 @@ def lay_out(
     """
     if width < 1:
         raise ShapeError("the width of a window must be positive", value=width)
-    rules = dict(exclude) if isinstance(exclude, Mapping) else _numbered(exclude)
+    rules = _named(exclude)
     for rule, regions in [("open chromatin", peaks) for peaks, _ in layouts] + list(rules.items()):
         _refuse_other_assembly(rule, regions, genome)
     by_rule = {rule: _by_chromosome(regions) for rule, regions in rules.items()}
@@ -161,8 +161,13 @@ def lay_out(
     return pool
 
 
-def _numbered(exclude: Sequence[pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    return {f"excluded regions {number}": regions for number, regions in enumerate(exclude, 1)}
+def _named(exclude: Exclusions) -> dict[str, pd.DataFrame]:
+    if isinstance(exclude, pd.DataFrame):
+        raise ShapeError("exclude is a single table", remedy="pass {'the rule in words': table}, or a list of tables")
+    if isinstance(exclude, Mapping):
+        return dict(exclude)
+    tables = [exclude] if isinstance(exclude, str) else exclude  # a path is no table, and refused as such
+    return {f"excluded regions {number}": regions for number, regions in enumerate(tables, 1)}
 
 
 def _by_chromosome(regions: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -171,6 +176,8 @@ def _by_chromosome(regions: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _refuse_other_assembly(rule: str, regions: pd.DataFrame, genome: Genome) -> None:
     """Regions on sequences that the genome lacks, or past their ends, exclude nothing where they should."""
+    if not isinstance(regions, pd.DataFrame):
+        raise ShapeError(f"{rule}: no table of regions", value=regions, remedy="read it with gct.read_regions(path)")
     size = regions["chrom"].astype(object).map(genome.sizes)
     bad = (size.isna() | (regions["start"] >= size)).to_numpy()
     if bad.any():

@@ -32,6 +32,7 @@ from genocontrast.negatives.summary import summarise, write_bed
 from genocontrast.negatives.thinning import disjoint, overlap_one_another, thin
 from genocontrast.negatives.tiers import build_tiers
 
+OUTPUTS = ("examples.parquet", "dropped.parquet", "pool.parquet", "examples.bed", "balance.json")
 INPUTS = ("promoters", "evidence", "open_chromatin", "excluded", "annotation")
 
 
@@ -59,8 +60,14 @@ class Windows:
 
 
 def run(config: Config, results: Path) -> None:
-    """Build the examples of `results`/negatives from the files of `results`/genome."""
+    """Build the examples of `results`/negatives from the files of `results`/genome.
+
+    An older run's files go first, and balance.json is written last: where a run fails, nothing is left that a later
+    stage could take for its result.
+    """
     stage, settings = results / "negatives", config.negatives
+    for name in OUTPUTS:
+        (stage / name).unlink(missing_ok=True)
     tables = {name: read_parquet(results / "genome" / f"{name}.parquet")[0] for name in INPUTS}
     genome = Genome(config.genome.fasta)
     splits = read_splits(results / "genome" / "genome.json")
@@ -79,7 +86,7 @@ def run(config: Config, results: Path) -> None:
     pairs = len(promoters) - len(matched.dropped)
     summary["tiers"] = {"hard": {"pairs": pairs, "of": pairs, "removed": {}}} | tiers.record
     if settings.signal_check:
-        summary["signal_check"] = check_signal(promoters, candidates, windows.plan, config.genome, genome)
+        summary["signal_check"] = check_signal(promoters, candidates, windows.plan, config, genome)
     inputs = {name: results / "genome" / f"{name}.parquet" for name in INPUTS} | {"fasta": Path(config.genome.fasta)}
     inputs |= {f"track.{name}": Path(path) for name, path in settings.tracks.items()}
     record = provenance("negatives", {**portable(settings), "seed": config.seed}, inputs)
@@ -153,11 +160,10 @@ def open_promoters(promoters: pd.DataFrame, signal: Signal, config: Config) -> S
 def open_pool(
     genome: Genome, tables: Mapping[str, pd.DataFrame], splits: Splits, signal: Signal, config: Config
 ) -> Pool:
-    """Candidate decoys of the splits' chromosomes: clear of all evidence, and open; they may overlap."""
+    """Candidate decoys in a split: clear of all evidence, and open; they may overlap."""
     settings = config.negatives
-    covered = set(splits.table["chrom"])
-    peaks = tables["open_chromatin"]
-    peaks = peaks[peaks["chrom"].isin(covered)]
+    # Of a genome that is tiled, the chromosomes of no split are not: for chr8 alone, human's 3 Gb would take minutes.
+    covered, peaks = set(splits.table["chrom"]), tables["open_chromatin"]
     whole = whole_chromosomes({chrom: size for chrom, size in genome.sizes.items() if chrom in covered})
     places = {"summits": (peaks, None), "peaks": (peaks, settings.stride), "genome": (whole, settings.stride)}
     pool = lay_out(

@@ -21,15 +21,16 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of balance.json, but for its provenance."""
     examples, settings = matched.examples, config.negatives
-    by_split = {}
-    for split in SPLITS:
-        rows = examples[examples["split"] == split]
-        by_split[split] = {
+    by_split = {
+        split: {
             "promoters": int((rows["label"] == 1).sum()),
             "decoys": int((rows["label"] == 0).sum()),
             "pool": int((candidates.rows["split"] == split).sum()),
             "dropped": int((matched.dropped["split"] == split).sum()),
+            **_largest_smd(rows, matched),
         }
+        for split, rows in ((split, examples[examples["split"] == split]) for split in SPLITS)
+    }
     features = config.genome.annotation.features if config.genome.annotation else None
     value, low, high = matched.balance.two_sample_auroc
     return {
@@ -43,9 +44,21 @@ def summarise(
         "splits": by_split,
         "dropped": dropped_promoters(matched),
         "matching": matched.record,
-        "classes": decoy_classes(examples[examples["label"] == 0], annotation, features),
+        "classes": decoy_classes(examples[examples["label"] == 0], annotation, features) if features else [],
         "permuted": settings.permute_labels,
     }
+
+
+def _largest_smd(rows: pd.DataFrame, matched: Matched) -> dict[str, Any]:
+    """The matched covariate in which promoters and decoys of one split differ most; the gate is of all splits."""
+    table, scale = matched.balance.table, matched.record["scale"]
+    names = list(table["covariate"][table["matched"]])
+    means = rows.groupby("label")[names].mean()
+    if len(means) < 2:
+        return {"largest_smd": None, "of": None}
+    smd = (means.loc[1] - means.loc[0]) / pd.Series({name: scale[name] for name in names})
+    widest = int(smd.abs().to_numpy().argmax())
+    return {"largest_smd": float(smd.to_numpy()[widest]), "of": names[widest]}
 
 
 def dropped_promoters(matched: Matched) -> dict[str, Any]:
@@ -60,14 +73,12 @@ def dropped_promoters(matched: Matched) -> dict[str, Any]:
     return {"reasons": {str(reason): int(count) for reason, count in reasons.items()}, "means": differ}
 
 
-def decoy_classes(
-    decoys: pd.DataFrame, annotation: pd.DataFrame, features: Sequence[str] | None
-) -> list[dict[str, Any]]:
+def decoy_classes(decoys: pd.DataFrame, annotation: pd.DataFrame, features: Sequence[str]) -> list[dict[str, Any]]:
     """Count decoys by the first feature that holds their centre; 'intergenic' where none does."""
     centre = (decoys["start"] + decoys["end"]) // 2
     points = pd.DataFrame({"chrom": decoys["chrom"], "start": centre, "end": centre + 1})
     kind = np.full(len(decoys), "intergenic", dtype=object)
-    for feature in reversed(features or []):
+    for feature in reversed(features):
         kind[overlaps(points, annotation[annotation["feature"] == feature])] = feature
     names, counts = np.unique(kind.astype(str), return_counts=True)
     return [{"class": str(name), "decoys": int(count)} for name, count in zip(names, counts, strict=True)]

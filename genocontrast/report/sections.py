@@ -121,7 +121,7 @@ def _examples(results: Results) -> Section:
     balance = results.balance
     promoters = balance["counts"].get("promoters", {})
     pool = balance["counts"].get("pool", balance["counts"] if not promoters else {})
-    tables = [split_table(balance), class_table(balance)]
+    tables = [split_table(balance), *([class_table(balance)] if balance["classes"] else [])]
     tables += [count_table("Reading the files", results.genome["counts"])] if results.genome.get("counts") else []
     tables += [count_table("Promoters removed, by rule", promoters)] if promoters else []
     tables += [count_table("Pool of decoys, and removed by rule", pool)] if pool else []

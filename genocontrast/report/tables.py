@@ -8,7 +8,7 @@ from typing import Any
 
 from genocontrast.config import SPLITS
 from genocontrast.genome.splits import Splits
-from genocontrast.report.wording import estimate, integer, number, percent, plural, rule
+from genocontrast.report.wording import NOTHING, covariate, estimate, integer, number, percent, plural, rule
 
 SEQUENCES_SHOWN = 40
 """Sequences listed one by one; assemblies of many scaffolds are summed up."""
@@ -73,10 +73,19 @@ def split_table(balance: Mapping[str, Any]) -> Table:
     counts = balance["splits"]
     names = [name for name in SPLITS if name in counts]
     keys = ("promoters", "pool", "decoys", "dropped")
-    rows = [[name, *(integer(counts[name].get(key)) for key in keys)] for name in names]
-    rows.append(["all", *(integer(sum(counts[name].get(key) or 0 for name in names)) for key in keys)])
+    rows = [[name, *(integer(counts[name].get(key)) for key in keys), _widest(counts[name])] for name in names]
+    gated = [row for row in balance["table"] if row["matched"]]
+    widest = max(gated, key=lambda row: abs(row["smd_after"]))
+    of_all = _widest({"largest_smd": widest["smd_after"], "of": widest["covariate"]})
+    rows.append(["all", *(integer(sum(counts[name].get(key) or 0 for name in names)) for key in keys), of_all])
     columns = ["Split", "Promoters kept#", "Candidate decoys#", "Decoys matched#", "Promoters without a decoy#"]
-    return Table("Examples by split", columns, rows, strong=frozenset({len(rows) - 1}))
+    note = "Largest SMD: of what was matched on, within the split; the gate is of all splits together."
+    return Table("Examples by split", [*columns, "Largest SMD#"], rows, note, frozenset({len(rows) - 1}))
+
+
+def _widest(counts: Mapping[str, Any]) -> str:
+    smd = counts.get("largest_smd")
+    return NOTHING if smd is None else f"{number(smd, signed=True)} ({covariate(counts['of'])})"
 
 
 def count_table(title: str, counts: Mapping[str, Any]) -> Table:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genocontrast.errors import PoolError, ShapeError, SplitError
+from genocontrast.errors import ModelError, PoolError, ShapeError, SplitError
 from genocontrast.examples import COLUMNS, HARD, covariate_columns, sort_examples
 from genocontrast.genome.intervals import overlaps
 from genocontrast.negatives.balance import compare, two_sample_auroc
@@ -121,10 +121,18 @@ def mine_negatives(
         Where a pair is not one promoter and its decoys.
     SplitError, PoolError
         Where there is no training promoter, or none of them has a decoy.
+    ModelError
+        Where an embedding is not finite.
     BalanceError
         Where the pairs are too few to measure their balance.
     """
     names = list(scale if matched is None else matched)
+    unknown = [name for name in names if name not in scale]
+    if not names or unknown:
+        problem = f"the covariate '{unknown[0]}' has no standard deviation" if unknown else "no covariate to compare"
+        raise ShapeError(
+            f"mining: {problem}", remedy="take both from match_negatives: record['scale'] and what it matched"
+        )
     sides = _gather(model, examples, pool, genome, [*scale, *keys])
     if cap is None:
         cap = float(np.quantile(_closest(sides.ours, sides.ours, others=True), CAP_QUANTILE))
@@ -263,7 +271,13 @@ class _Choice:
 
 
 def _embeddings(model: Embeds, windows: pd.DataFrame, genome: Genome) -> Vectors:
-    return np.concatenate([model.embed_codes(flanked_codes(rows, genome, flank=0)) for rows in chunks(windows)])
+    found = np.concatenate([model.embed_codes(flanked_codes(rows, genome, flank=0)) for rows in chunks(windows)])
+    bad = int((~np.isfinite(found).all(1)).sum())
+    if bad:
+        raise ModelError(
+            f"the model's embedding of {bad:,} of {len(found):,} windows is not finite", remedy="train again"
+        )
+    return found
 
 
 def _closest(vectors: Vectors, promoters: Vectors, others: bool = False) -> NDArray[np.float64]:

@@ -138,6 +138,16 @@ def test_evidence_holds_every_tss_bare_and_the_rest_widened(tmp_path):
     ]  # fmt: skip
 
 
+def test_two_files_of_one_name_are_two_pieces_of_evidence(tmp_path):
+    paths = [tmp_path / folder / "cage.bed" for folder in ("liver", "brain")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_text(f"chr1\t{100 * number}\t{100 * number + 50}\n")
+    found = prepare(small(tmp_path, evidence=[{"path": str(path)} for path in paths])).evidence
+    rows = found[found["kind"] == "evidence"]
+    assert dict(zip(rows["source"], rows["start"], strict=True)) == {"cage.bed": 0, "cage.bed (2)": 100}
+
+
 def test_evidence_with_a_measured_tss_may_be_skipped(tmp_path):
     (tmp_path / "genes.bed").write_text("chr1\t10\t90\tt3\t0\t+\nchr1\t500\t600\tnew\t0\t+\nchr1\t700\t800\n")
     evidence = {"path": str(tmp_path / "genes.bed"), "upstream": 5, "downstream": 5}

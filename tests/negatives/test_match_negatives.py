@@ -9,7 +9,15 @@ import pyBigWig
 import pytest
 
 import genocontrast as gct
-from genocontrast.errors import BalanceError, GenocontrastWarning, PoolError, RegionError, ShapeError, SplitError
+from genocontrast.errors import (
+    BalanceError,
+    ConfigError,
+    GenocontrastWarning,
+    PoolError,
+    RegionError,
+    ShapeError,
+    SplitError,
+)
 from genocontrast.examples import check_examples
 from genocontrast.genome.splits import Splits
 from genocontrast.negatives.pool import Pool
@@ -238,3 +246,54 @@ def test_a_split_without_promoters_is_named(promoters, pool, genome, signal, spl
 def test_nobody_within_the_caliper_is_an_error(promoters, pool, genome, signal):
     with pytest.raises(PoolError, match=r"within the caliper of 1e-09 SD \(147 promoters"):
         gct.match_negatives(promoters, pool, genome, signal=signal, caliper=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        ({"covariates": "gc"}, ShapeError, r"covariates is one name(?s:.)*pass \['gc'\]"),
+        ({"exact": "chrom"}, ShapeError, "exact is one name"),
+        ({"ratio": 0}, ConfigError, "'ratio'.*greater than or equal to 1"),
+        ({"ratio": 1.5}, ConfigError, "'ratio'.*integer"),
+        ({"caliper": float("nan")}, ConfigError, "'caliper'.*finite"),
+        ({"caliper": -0.5}, ConfigError, "'caliper'.*greater than 0"),
+        ({"method": "nearest"}, ConfigError, "'method'.*'caliper', 'cardinality' or 'greedy'"),
+        ({"tolerance": 0}, ConfigError, "'tolerance'"),
+        ({"min_retention": 80}, ConfigError, "'min_retention'.*less than or equal to 1"),
+        ({"signal": "atac.bw"}, ShapeError, r"signal is no Signal(?s:.)*gct\.Signal"),
+        ({"pool": pd.DataFrame()}, ShapeError, "pool is no Pool.*DataFrame"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_refused(promoters, pool, genome, signal, wrong, error, said):
+    given = {"pool": pool, "signal": signal} | wrong
+    with pytest.raises(error, match=said):
+        gct.match_negatives(promoters, given.pop("pool"), genome, **given)
+
+
+def test_promoters_that_are_given_twice_or_of_another_width_are_refused(promoters, pool, genome, signal):
+    twice = pd.concat([promoters, promoters[:2]])
+    with pytest.raises(ShapeError, match=r"2 of 149 promoters are given twice.*chrA:1000-1100(?s:.)*remedy"):
+        gct.match_negatives(twice, pool, genome, signal=signal)
+    with pytest.raises(ShapeError, match=r"one width.*100, 150"):
+        gct.match_negatives(promoters.assign(end=promoters["start"] + 150), pool, genome, signal=signal)
+
+
+@pytest.mark.parametrize("exclude", ["promoters.bed", ["promoters.bed"], {"promoters": "promoters.bed"}])
+def test_a_path_is_no_table_of_regions(promoters, genome, exclude):
+    with pytest.raises(ShapeError, match=r"no table of regions(?s:.)*gct\.read_regions"):
+        gct.candidate_pool(genome, promoters, exclude, WIDTH)
+
+
+def test_a_single_table_of_exclusions_wants_a_name(promoters, genome):
+    with pytest.raises(ShapeError, match="single table"):
+        gct.candidate_pool(genome, promoters, promoters, WIDTH)
+
+
+def test_what_came_out_is_said_in_a_line(promoters, pool, genome, signal):
+    found = gct.match_negatives(promoters, pool, genome, signal=signal, ratio=30, min_retention=0)
+    decoys, short = (found.examples["label"] == 0).sum(), found.record["short"]
+    assert short > 0
+    pairs = found.examples["pair_id"].nunique()
+    said = f"Matched({pairs} pairs with {decoys:,} decoys, {short} of them with fewer than asked for, "
+    assert repr(found).startswith(said)
+    assert repr(found.balance) == f"Balance({found.balance.verdict})"

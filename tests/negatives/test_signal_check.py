@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genocontrast.config import GenomeConfig
+from genocontrast.config import parse_config
 from genocontrast.genome.fasta import Genome
 from genocontrast.negatives.decoys import Plan
 from genocontrast.negatives.signal_check import check_signal
@@ -37,13 +37,22 @@ def planted(tmp_path_factory):
     return folder, rows[:NUMBER].reset_index(drop=True), rows[NUMBER:].reset_index(drop=True)
 
 
-def checked(planted, *files, **plan):
-    folder, promoters, candidates = planted
-    config = GenomeConfig(
-        fasta=str(folder / "genome.fa"), promoters="genes.gtf", signal=[str(folder / name) for name in files]
+def settings(folder, files, tracks=()):
+    genome = {"fasta": str(folder / "genome.fa"), "promoters": "genes.gtf"}
+    tracks = {name: str(folder / path) for name, path in dict(tracks).items()}
+    return parse_config(
+        {
+            "name": "curse",
+            "genome": {**genome, "signal": [str(folder / name) for name in files]},
+            "negatives": {"tracks": tracks, "covariates": ["accessibility", *tracks]},
+        }
     )
-    plan = Plan(["accessibility"], caliper=0.1, **plan)
-    return check_signal(promoters, candidates, plan, config, Genome(folder / "genome.fa"))
+
+
+def checked(planted, *files, columns=("accessibility",), tracks=(), **plan):
+    folder, promoters, candidates = planted
+    config = settings(folder, files, tracks)
+    return check_signal(promoters, candidates, Plan(columns, caliper=0.1, **plan), config, Genome(folder / "genome.fa"))
 
 
 def test_a_second_replicate_shows_the_curse_of_a_noisy_first_one(planted):
@@ -72,7 +81,37 @@ def test_one_track_cannot_be_divided(planted):
 
 
 def test_it_is_about_matching_on_accessibility(planted):
-    folder, promoters, candidates = planted
-    config = GenomeConfig(fasta=str(folder / "genome.fa"), promoters="genes.gtf", signal=["x.bed"])
-    found = check_signal(promoters, candidates, Plan(["gc"]), config, Genome(folder / "genome.fa"))
+    found = checked(planted, "one.bed", columns=["gc"])
     assert found == {"measured": False, "how": "accessibility is not matched on"}
+
+
+def test_the_open_fraction_is_measured_again_from_the_part_that_is_matched_on(planted):
+    folder, promoters, candidates = planted
+    planted = folder, promoters.assign(open_fraction=np.nan), candidates.assign(open_fraction=np.nan)
+    found = checked(planted, "one.bed", "other.bed", columns=["accessibility", "open_fraction"])
+    assert found["measured"]
+
+
+def test_a_track_that_is_the_signal_itself_leaves_nothing_unused(planted):
+    found = checked(planted, "one.bed", "other.bed", columns=["accessibility", "dnase"], tracks={"dnase": "other.bed"})
+    assert found == {"measured": False, "how": "the track 'dnase', which is matched on, is the signal itself"}
+
+
+@pytest.fixture
+def before_the_end(planted):
+    """All windows but the last ones, and a file that has something in those only."""
+    (planted[0] / "end.bed").write_text("chr1\t899900\t899950\n")
+    return planted[0], *(rows[rows["end"] < 800_000] for rows in planted[1:])
+
+
+def test_a_part_that_says_nothing_measures_nothing(before_the_end):
+    found = checked(before_the_end, "one.bed", "end.bed")
+    assert not found["measured"]
+    assert "same in all windows" in found["how"]
+
+
+@pytest.mark.filterwarnings("ignore:the covariate 'accessibility' is 0 everywhere")
+def test_a_part_on_which_nothing_can_be_matched_stops_no_run(before_the_end):
+    found = checked(before_the_end, "end.bed", "one.bed")
+    assert not found["measured"]
+    assert "nothing can be matched: every covariate" in found["how"]

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from genocontrast.artefacts import read_json, read_parquet
 from genocontrast.config import parse_config
-from genocontrast.errors import GenocontrastWarning
+from genocontrast.errors import BalanceError, GenocontrastWarning
 from genocontrast.evaluation.leakage import leakage_audit
 from genocontrast.examples import covariate_columns, read_examples
 from genocontrast.genome.fasta import Genome
@@ -211,6 +211,33 @@ def test_the_record_says_what_happened(results, examples):
     assert "atac_rep2.bw" in record["signal_check"]["how"]
     matched = {row["covariate"]: row["matched"] for row in record["table"]}
     assert matched == {"gc": True, "cpg": True, "accessibility": True, "open_fraction": False, "repeat": False}
+
+
+def test_the_balance_within_each_split_is_told(results, examples):
+    record = read_json(results / "negatives" / "balance.json")
+    hard = examples[examples["tier"] == "hard"]
+    for split, told in record["splits"].items():
+        means = hard[hard["split"] == split].groupby("label")[["gc", "cpg", "accessibility"]].mean()
+        smd = (means.loc[1] - means.loc[0]) / pd.Series(record["matching"]["scale"])[["gc", "cpg", "accessibility"]]
+        assert abs(told["largest_smd"]) == pytest.approx(smd.abs().max(), rel=1e-4)
+        assert smd[told["of"]] == pytest.approx(told["largest_smd"], rel=1e-4)
+
+
+def test_without_an_annotation_no_class_is_claimed(results):
+    assert read_json(results / "negatives" / "balance.json")["classes"] == []
+
+
+def test_a_run_that_fails_leaves_no_older_result_behind(simulated, results, tmp_path):
+    (tmp_path / "genome").mkdir()
+    for path in (results / "genome").iterdir():
+        (tmp_path / "genome" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "negatives").mkdir()
+    for path in (results / "negatives").iterdir():
+        (tmp_path / "negatives" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "negatives" / "notes.txt").write_text("mine")
+    with pytest.raises(BalanceError, match="kept a decoy"):
+        run_negatives(config_of(simulated, gate="stop", min_retention=0.99, caliper=0.1), tmp_path)
+    assert [path.name for path in (tmp_path / "negatives").iterdir()] == ["notes.txt"]
 
 
 def test_the_same_settings_give_the_same_bytes_on_any_number_of_threads(simulated, results, tmp_path):

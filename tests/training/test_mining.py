@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genocontrast.errors import BalanceError, FileFormatError, PoolError, ShapeError, SplitError
+from genocontrast.errors import BalanceError, FileFormatError, ModelError, PoolError, ShapeError, SplitError
 from genocontrast.genome import Genome
 from genocontrast.negatives import covariates, pairing
 from genocontrast.negatives.pairing import LEFT_OUT, rematch
@@ -373,3 +373,15 @@ def test_what_mining_cannot_work_with_is_named(genome):
     with pytest.raises(BalanceError, match="too few"):
         world.examples = world.examples[world.examples["pair_id"] < 3]
         world.mine(cap=0.9)
+
+
+def test_mining_says_what_it_is_to_compare_and_refuses_a_broken_model(genome):
+    world = World(genome, PROMOTERS, far(6), far(4, 30))
+    with pytest.raises(ShapeError, match="no covariate to compare"):
+        world.mine(matched=[])
+    with pytest.raises(ShapeError, match="'cpg' has no standard deviation"):
+        world.mine(matched=["gc", "cpg"])
+    for vector in world.model.vectors.values():
+        vector[0] = np.nan
+    with pytest.raises(ModelError, match="of 6 windows is not finite"):
+        world.mine()
