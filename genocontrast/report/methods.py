@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genocontrast.config import SPLITS, Config, NegativesConfig, SplitsConfig
+from genocontrast.config import SPLITS, Config, NegativesConfig, SplitsConfig, TrainingConfig
 from genocontrast.genome.splits import Splits
 from genocontrast.report.results import Results
 from genocontrast.report.wording import covariate, integer, listing, number, percent, plural
@@ -121,17 +121,26 @@ def _pairing(settings: NegativesConfig, balance: Mapping[str, Any], cite: Citati
     how = _matching(settings, cite)
     names = listing([covariate(name) for name in settings.covariates])
     names += f" (CpG ratio: observed over expected {cite('cpg')})" if "cpg" in settings.covariates else ""
-    cost = "" if settings.method == "greedy" else " that is also the cost of leaving a promoter out"
+    caliper = "" if settings.method == "cardinality" else f", with a caliper of {number(settings.caliper, 2)}"
+    if settings.method == "caliper":
+        caliper += f" that is also the cost of leaving a promoter out{_certified(balance)}"
     decoys = "one decoy" if settings.ratio == 1 else f"up to {settings.ratio} decoys"
     shared = "".join(
         f", within the same {'chromosome' if key == 'chrom' else Path(key).stem}" for key in settings.exact
     )
     return (
         f"Within each split{shared} every promoter was paired with {decoys}, without replacement, {how} in {names}, "
-        "each in standard deviations of the training promoters, with a caliper of "
-        f"{number(settings.caliper, 2)}{cost}; promoters without a decoy were left out "
+        f"each in standard deviations of the training promoters{caliper}; promoters without a decoy were left out "
         f"({percent(balance['retention'], 1)} were retained)."
     )
+
+
+def _certified(balance: Mapping[str, Any]) -> str:
+    """Whether the assignment is the best one of all pairs within the caliper."""
+    open_ = sum(split["uncertified"] for split in balance["matching"]["assignment"].values())
+    if open_:
+        return f" (for {plural(open_, 'promoter')} only the nearest candidates were looked at)"
+    return " (the least of all pairs within the caliper)"
 
 
 def _matching(settings: NegativesConfig, cite: Citations) -> str:
@@ -180,7 +189,18 @@ def _model(config: Config, cite: Citations) -> str:
         f"weight decay {training.weight_decay:g}), batches of {training.batch_pairs} pairs, dropout "
         f"{training.dropout:g} and random shifts of up to {training.max_shift} bp for both classes, for at most "
         f"{plural(training.epochs, 'epoch')}; training stopped after {plural(training.patience, 'epoch')} without a "
-        "better validation loss."
+        f"better validation loss.{_mining(training)}"
+    )
+
+
+def _mining(training: TrainingConfig) -> str:
+    if not training.mined_rounds:
+        return ""
+    return (
+        f" Training was repeated {'once' if training.mined_rounds == 1 else f'{training.mined_rounds} times'}, each "
+        "time with the training promoters paired anew, within the same caliper, with the candidates nearest to them in "
+        "the embedding of the model before; candidates more like a promoter than promoters are like one another were "
+        "left out. The model of lowest loss on the matched validation pairs was kept."
     )
 
 

@@ -35,6 +35,7 @@ from genocontrast.report.tables import (
     file_table,
     performance_table,
     plausibility_table,
+    round_table,
     sequence_table,
     split_table,
     strand_table,
@@ -193,6 +194,8 @@ def _training(results: Results) -> Section:
     epochs = plural(len(results.history["epochs"]), "epoch")
     lead = f"Training ran for {epochs}; the model of epoch {results.history['best_epoch']} was kept."
     blocks = [Block("prose", [lead]), Block("panels", training_panels(results.history))]
+    if "rounds" in results.history:
+        blocks.append(Block("tables", [round_table(results.history["rounds"])]))
     return Section("training", "Training", blocks)
 
 

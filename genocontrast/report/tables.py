@@ -62,6 +62,32 @@ def performance_table(metrics: Mapping[str, Any]) -> Table:
     return Table("Performance on the test pairs", columns, rows, note, frozenset({0}))
 
 
+def round_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
+    """Trainings on the matched decoys and on mined ones: what mining found, and how each did on validation pairs."""
+    rows = []
+    for each in rounds:
+        mining = each["mining"] or {}
+        cosine = mining.get("similarity", {"before": None, "after": None})
+        widest = max((abs(row["smd"]) for row in mining.get("balance", []) if row["matched"]), default=None)
+        rows.append(
+            [
+                "matched" if not mining else f"mined, round {each['round']}",
+                *(integer(mining.get(key)) for key in ("pairs", "new")),
+                *(number(value) for value in (cosine["before"], cosine["after"], widest)),
+                number(each["validation_loss"], 4),
+                number(each["validation_auroc"]),
+            ]
+        )
+    note = (
+        "Cosine: mean similarity of decoys to their promoters, in the embedding that mined them, before and after. "
+        "Only training pairs are mined; the validation pairs, the same for all rounds, are the matched ones. The "
+        "round in bold has the lowest validation loss and was kept."
+    )
+    columns = ["Decoys", "Pairs#", "New#", "Cosine before#", "After#", "Largest |SMD|#", "Loss#", "AUROC#"]
+    kept = frozenset(number for number, each in enumerate(rounds) if each["chosen"])
+    return Table("Rounds of training", columns, rows, note, kept)
+
+
 def chromosome_table(metrics: Mapping[str, Any]) -> Table:
     """AUROC on each test chromosome."""
     rows = [[row["chrom"], integer(row["pairs"]), number(row["auroc"])] for row in metrics["per_chromosome"]]

@@ -112,7 +112,8 @@ def make_balance():
         ],
         "classes": [{"class": "intergenic", "decoys": 301}, {"class": "gene", "decoys": 89}],
         "splits": {
-            split: {"promoters": n, "pool": 5 * n, "decoys": n, "dropped": n // 12} for split, n in PAIRS.items()
+            split: {"promoters": n, "pool": 5 * n, "decoys": n, "dropped": n // 12, "largest_smd": smd, "of": name}
+            for (split, n), (smd, name) in zip(PAIRS.items(), [(0.01, "gc"), (-0.12, "cpg"), (None, None)], strict=True)
         },
         "dropped": {
             "reasons": {"its candidates serve others": 9, "no candidate within the caliper": 23},

@@ -21,6 +21,7 @@ from genocontrast.report.limits import known_limits
 from genocontrast.report.methods import methods
 from genocontrast.report.results import read_results
 from genocontrast.report.sections import sections
+from genocontrast.report.tables import split_table
 from genocontrast.report.verdict import audit, judge, largest_smd
 
 
@@ -172,6 +173,25 @@ def test_without_dropped_promoters_there_is_no_table_of_them(read, balance, metr
     assert "scored apart" not in " ".join(methods(found, config)[0])
 
 
+def test_the_splits_say_how_balanced_each_is(balance):
+    rows = {row[0]: row[-1] for row in split_table(balance).rows}
+    assert rows == {
+        "train": "+0.010 (GC content)",
+        "validation": "\u22120.120 (CpG ratio)",
+        "test": "\u2013",
+        "all": "+0.050 (accessibility)",
+    }
+
+
+def test_classes_are_shown_where_an_annotation_named_them(read, balance, config):
+    def titles(found):
+        (part,) = [part for part in sections(found, config, {}) if part.anchor == "examples"]
+        return [table.title for block in part.blocks if block.kind == "tables" for table in block.content]
+
+    assert "Decoys by annotation" in titles(read())
+    assert "Decoys by annotation" not in titles(read(balance=balance | {"classes": []}))
+
+
 def test_the_tiers_have_the_means_of_their_own_examples(read, balance):
     examples = read().examples
     table = tier_table(examples, balance)
@@ -229,8 +249,49 @@ def test_the_methods_describe_the_matching(read, config, method, said, cited):
     text = paragraphs[1]
     assert said in text
     assert any("Zubizarreta" in reference for reference in references) == cited
-    assert ("cost of leaving a promoter out" in text) == (method != "greedy")
+    assert ("cost of leaving a promoter out (the least of all pairs within the caliper)" in text) == (
+        method == "caliper"
+    )
+    assert ("with a caliper of 0.50" in text) == (method != "cardinality")
     assert "from windows tiled every 50 bp over open chromatin and summits of open chromatin that lie" in text
     assert "within the same chromosome, within the same arms every promoter was paired with up to 2 decoys" in text
     assert "held back (matched on all replicates but atac_2.bw, compared in that one)" in text
     assert "was +0.230." in text
+
+
+def test_an_assignment_that_looked_at_some_candidates_only_says_so(read, balance, config):
+    balance["matching"]["assignment"]["train"]["uncertified"] = 7
+    assert (
+        "(for 7 promoters only the nearest candidates were looked at)" in methods(read(balance=balance), config)[0][1]
+    )
+
+
+def test_mined_rounds_have_a_table(read, config):
+    def training(results, config):
+        (section,) = [part for part in sections(results, config, {}) if part.anchor == "training"]
+        return [table for block in section.blocks if block.kind == "tables" for table in block.content]
+
+    results = read()
+    assert training(results, config) == []
+    assert "paired anew" not in methods(results, config)[0][2]
+    found = {"validation_loss": 0.5, "validation_auroc": 0.8, "epochs": 9, "best_epoch": 4}
+    balance = [
+        {"covariate": "gc", "matched": True, "smd": -0.08},
+        {"covariate": "repeat", "matched": False, "smd": 3.0},
+    ]
+    mining = {"pairs": 1200, "new": 900, "similarity": {"before": 0.1, "after": 0.7}, "balance": balance}
+    rounds = [
+        {**found, "round": 0, "mining": None, "chosen": False},
+        {**found, "round": 1, "mining": mining, "chosen": True, "validation_loss": 0.4},
+    ]
+    mined = config.model_copy(update={"training": config.training.model_copy(update={"mined_rounds": 1})})
+    results = replace(results, history=results.history | {"rounds": rounds})
+    (table,) = training(results, mined)
+    assert table.rows == [
+        ["matched", "\u2013", "\u2013", "\u2013", "\u2013", "\u2013", "0.5000", "0.800"],
+        ["mined, round 1", "1,200", "900", "0.100", "0.700", "0.080", "0.4000", "0.800"],
+    ]
+    assert table.strong == {1}
+    assert (
+        "Training was repeated once, each time with the training promoters paired anew" in methods(results, mined)[0][2]
+    )
