@@ -102,7 +102,12 @@ def evidence_table(balance: Mapping[str, Any]) -> Table:
 def reason_table(balance: Mapping[str, Any]) -> Table:
     """Why promoters have no decoy."""
     reasons = sorted(balance["dropped"]["reasons"].items(), key=lambda item: -item[1])
-    note = "Caliper: the largest difference that a pair may have. Candidates serve others where those fit them better."
+    notes = {
+        "no candidate within the caliper": "Caliper: the largest difference that a pair may have.",
+        "its candidates serve others": "Candidates serve others where those fit them better.",
+        "left out for the balance": "The largest choice of promoters was kept to which as many candidates are alike.",
+    }
+    note = " ".join(text for reason, text in notes.items() if reason in balance["dropped"]["reasons"])
     rows = [[reason, integer(count)] for reason, count in reasons]
     return Table("Why promoters have no decoy", ["Reason", "Promoters#"], rows, note)
 

@@ -122,7 +122,8 @@ def count_table(title: str, counts: Mapping[str, Any]) -> Table:
 
 def _flat(counts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, int | None]]:
     for name, count in counts.items():
-        label = f"{prefix}{rule(str(name).replace('_', ' '))}"
+        # a rule may be a file's name, which stays as it is
+        label = f"{prefix}{rule(name.replace('_', ' ') if name.isidentifier() else name)}"
         if isinstance(count, Mapping):
             yield from _flat(count, f"{label}: ")
         else:

@@ -158,6 +158,13 @@ def test_promoters_without_a_decoy_stand_beside_the_others(read, balance, metric
         assert "test" not in unscored.note
 
 
+def test_the_reasons_that_were_given_are_explained(balance):
+    assert "Caliper:" in reason_table(balance).note
+    assert "serve others" in reason_table(balance).note
+    balance["dropped"]["reasons"] = {"left out for the balance": 9}
+    assert reason_table(balance).note == "The largest choice of promoters was kept to which as many candidates are alike."
+
+
 def test_without_dropped_promoters_there_is_no_table_of_them(read, balance, metrics, config):
     balance["dropped"] = {"reasons": {}, "means": []}
     found = read(balance=balance, metrics=metrics | {"dropped": None})

@@ -189,8 +189,13 @@ def test_sequences_in_blocks_are_described_below_the_table(genome, blocks):
 
 
 def test_counts_are_ranked_and_groups_flattened():
-    table = count_table("Rules", {"evidence": {"tss": 4, "TSS +- 500 bp": 1000}, "too_many_n": 30})
-    assert table.rows == [["evidence: TSS \u00b1 500 bp", "1,000"], ["too many n", "30"], ["evidence: tss", "4"]]
+    table = count_table("Rules", {"evidence": {"tss": 4, "TSS +- 500 bp": 1000}, "too_many_n": 30, "a_cx.bed": 2})
+    assert table.rows == [
+        ["evidence: TSS \u00b1 500 bp", "1,000"],
+        ["too many n", "30"],
+        ["evidence: tss", "4"],
+        ["a_cx.bed", "2"],
+    ]
 
 
 def test_the_methods_text_cites_in_order(page):
