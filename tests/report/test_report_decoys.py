@@ -162,7 +162,8 @@ def test_the_reasons_that_were_given_are_explained(balance):
     assert "Caliper:" in reason_table(balance).note
     assert "serve others" in reason_table(balance).note
     balance["dropped"]["reasons"] = {"left out for the balance": 9}
-    assert reason_table(balance).note == "The largest choice of promoters was kept to which as many candidates are alike."
+    assert reason_table(balance).note.startswith("The largest choice of promoters was kept")
+    assert "aliper" not in reason_table(balance).note
 
 
 def test_without_dropped_promoters_there_is_no_table_of_them(read, balance, metrics, config):
