@@ -21,6 +21,8 @@ GRAPH = 1 << 22
 """Pairs that may be looked at in any case: of a few thousand positives and candidates, all."""
 LEFT_OUT = 3.0
 """What leaving a positive out costs in `rematch`: more than any pair does."""
+ROUNDS, STEP = 20, 0.5
+"""Of `rematch`: how often prices are changed at most, and by how much (1 - cosine) per SD^2 of excess at first."""
 BLOCK, EDGES = 2048, 1 << 17
 """Positives whose candidates, and pairs whose vectors, are held in memory at a time."""
 
@@ -108,9 +110,18 @@ def match_pairs(
 
 
 def rematch(
-    positives: Floats, candidates: Floats, caliper: float, queries: NDArray[np.float32], keys: NDArray[np.float32]
+    positives: Floats,
+    candidates: Floats,
+    caliper: float,
+    queries: NDArray[np.float32],
+    keys: NDArray[np.float32],
+    drift: float = np.inf,
 ) -> tuple[Assignment, int]:
     """Assign to each positive the candidate most like it in other terms, of those that the caliper allows.
+
+    Each pair within the caliper may be a little off, and all of them in the same direction. So each covariate has a
+    price per standard deviation by which a candidate exceeds its positive, raised and lowered until the two classes
+    have the same mean (the dual of a balance constraint); a few rounds and a little similarity are what it costs.
 
     Parameters
     ----------
@@ -120,19 +131,45 @@ def rematch(
         Largest Euclidean distance between the covariates of the two.
     queries, keys : float32, shape=(n, d) and (m, d)
         Vectors of length 1 of positives and candidates: a pair costs 1 - cosine.
+    drift : float
+        Difference of the two means that may stay in each covariate, standard deviations. Where no prices bring it
+        about, those that come nearest are taken.
 
     Returns
     -------
     Assignment
-        Least sum of costs, without replacement; leaving a positive out costs `LEFT_OUT`.
+        Least sum of costs at the prices found, without replacement; leaving a positive out costs `LEFT_OUT`, more than
+        any pair does.
     int
         Positives with more candidates within the caliper than the `MANY` nearest, which alone are looked at.
     """
     n, m = len(positives), len(candidates)
     if not n or not m:
         return Assignment(np.full(n, -1), np.full(n, LEFT_OUT), 0.0), 0
+    edges = _unlikeness(positives, candidates, caliper, queries, keys)
+    price, best = np.zeros(positives.shape[1]), (np.inf, Assignment(np.full(n, -1), np.full(n, LEFT_OUT), 0.0))
+    step, before = np.full_like(price, STEP), np.zeros_like(price)
+    for _ in range(ROUNDS):
+        offered, left_out = _priced(edges, candidates @ price, positives @ price)
+        found = assign(offered, m, left_out)
+        has = found.column >= 0
+        excess = (candidates[found.column[has]] - positives[has]).mean(0) if has.any() else np.zeros_like(price)
+        if np.abs(excess).max() < best[0]:
+            best = float(np.abs(excess).max()), found
+        if best[0] <= drift:
+            break
+        # longer steps as long as they lead the same way, shorter ones where they went too far
+        step *= np.where(excess * before > 0, 1.5, np.where(excess * before < 0, 0.5, 1.0))
+        price, before = price + step * excess, excess
+    return best[1], int((edges.counts == MANY).sum()) if m > MANY else 0
+
+
+def _unlikeness(
+    positives: Floats, candidates: Floats, caliper: float, queries: NDArray[np.float32], keys: NDArray[np.float32]
+) -> Neighbours:
+    """The nearest candidates of each positive within the caliper; an edge costs 1 - cosine."""
     counts, columns, costs = [], [], []
-    for start in range(0, n, BLOCK):
+    for start in range(0, len(positives), BLOCK):
         mine = slice(start, start + BLOCK)
         near = neighbours(positives[mine], candidates, caliper, MANY)
         row = np.repeat(np.arange(len(near)), near.counts)
@@ -140,16 +177,23 @@ def rematch(
         for at in range(0, len(row), EDGES):
             edge = slice(at, at + EDGES)
             cost[edge] = 1.0 - np.einsum("ed,ed->e", queries[mine][row[edge]], keys[near.column[edge]])
-        # rounding must not make a cost negative: the search for paths relies on it
-        cost = cost.clip(0.0, 2.0)
-        order = np.lexsort((near.column, cost, row))
         counts.append(near.counts)
-        columns.append(near.column[order])
-        costs.append(cost[order])
-    count = np.concatenate(counts)
-    first = np.concatenate([[0], np.cumsum(count)])
-    found = assign(Neighbours(first, np.concatenate(columns), np.concatenate(costs)), m, LEFT_OUT)
-    return found, int((count == MANY).sum()) if m > MANY else 0
+        columns.append(near.column)
+        # rounding must not make a cost negative: the search for paths relies on it
+        costs.append(cost.clip(0.0, 2.0))
+    first = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return Neighbours(first, np.concatenate(columns), np.concatenate(costs))
+
+
+def _priced(edges: Neighbours, candidates: Floats, positives: Floats) -> tuple[Neighbours, float]:
+    """Edges in order, dearer by what the candidate's price exceeds the positive's; and what leaving one out costs."""
+    row = np.repeat(np.arange(len(edges)), edges.counts)
+    price = candidates[edges.column] - positives[row]
+    # The same for every edge and for leaving out: it changes nothing but the sign.
+    lowest = price.min(initial=0.0)
+    cost = edges.cost + price - lowest
+    order = np.lexsort((edges.column, cost, row))
+    return Neighbours(edges.first, edges.column[order], cost[order]), LEFT_OUT + price.max(initial=0.0) - lowest
 
 
 def _diameter(positives: Floats, candidates: Floats) -> float:

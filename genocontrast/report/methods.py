@@ -196,11 +196,12 @@ def _model(config: Config, cite: Citations) -> str:
 def _mining(training: TrainingConfig) -> str:
     if not training.mined_rounds:
         return ""
+    times = "once" if training.mined_rounds == 1 else f"{training.mined_rounds} times"
     return (
-        f" Training was repeated {'once' if training.mined_rounds == 1 else f'{training.mined_rounds} times'}, each "
-        "time with the training promoters paired anew, within the same caliper, with the candidates nearest to them in "
-        "the embedding of the model before; candidates more like a promoter than promoters are like one another were "
-        "left out. The model of lowest loss on the matched validation pairs was kept."
+        f" Training was repeated {times}, each time with the training promoters paired anew, within the same caliper, "
+        "with the candidates nearest to them in the embedding of the model before, at prices of the covariates that "
+        "keep the classes' means alike; candidates more like a promoter than promoters are like one another were left "
+        "out. The model of lowest loss on the matched validation pairs was kept."
     )
 
 

@@ -30,6 +30,9 @@ Vectors = NDArray[np.float32]
 TIER = "mined"
 CAP_QUANTILE = 0.99
 """Of the training promoters' similarities to their nearest other one: what is more like a promoter may be one."""
+DRIFT = 0.02
+"""Difference of the classes' means, in standard deviations, that mining may leave in a matched covariate; of fewer
+than 625 promoters half of their mean's standard error."""
 BLOCK = 2048
 """Windows whose similarities to all promoters are held in memory at a time."""
 _PLACE = ["chrom", "start", "end"]
@@ -81,7 +84,8 @@ def mine_negatives(
     """Match the training promoters anew, to the candidates nearest in a model's embedding.
 
     Which candidates a promoter may have is settled as before: those within the caliper in the matched covariates. Of
-    these the assignment, without replacement, makes the sum of 1 - cosine least. A promoter that finds fewer decoys
+    these the assignment, without replacement, makes the sum of 1 - cosine least, with covariates priced so that the
+    classes' means stay the same (see `rematch`). A promoter that finds fewer decoys
     than it had keeps those of its own that nobody has taken; one that has none at all leaves the round.
 
     Parameters
@@ -310,7 +314,8 @@ def _choose(choice: _Choice, sides: _Sides, scale: Mapping[str, float], caliper:
     for turn in range(int(choice.wanted.max(initial=0))):
         for mine, offered in _groups(sides.promoters, sides.windows, keys):
             mine, offered = mine[choice.wanted[mine] > turn], offered[choice.free[offered]]
-            found, cut = rematch(here[mine], there[offered], caliper, sides.ours[mine], sides.theirs[offered])
+            drift = max(DRIFT, 0.5 / np.sqrt(max(len(mine), 1)))
+            found, cut = rematch(here[mine], there[offered], caliper, sides.ours[mine], sides.theirs[offered], drift)
             has = found.column >= 0
             choice.take(mine[has], offered[found.column[has]], cut if turn == 0 else 0)
     choice.keep_old()

@@ -308,7 +308,8 @@ def test_rematching_equals_brute_force(n, m, seed, caliper):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_mined_pairs_equal_brute_force(genome, seed):
+def test_mined_pairs_equal_brute_force(genome, monkeypatch, seed):
+    monkeypatch.setattr(mining, "DRIFT", np.inf)
     rng = np.random.default_rng(seed)
     promoters, old, pool = (unit(rng, n, 5) for n in (6, 6, 2))
     gc = rng.normal(size=6)
@@ -354,6 +355,58 @@ def test_promoters_of_which_not_all_candidates_were_looked_at_are_counted(genome
     gc = np.arange(6) * 2.0
     world = World(genome, PROMOTERS, far(6), far(5, 30), gc=gc, old_gc=gc, pool_gc=[0.1, 0.2, 0.3, 0.4, 2.1])
     assert world.mine(cap=0.9).record["cut_short"] == 1
+
+
+def drifting(rng, n=400, m=1600):
+    """Candidates are the more alike, the higher their first covariate."""
+    here, there = rng.normal(size=(n, 2)), rng.normal(size=(m, 2))
+    queries = np.tile(unit(rng, 8), (n, 1))
+    keys = unit(rng, m, 8) + 0.6 * there[:, :1] * queries[0]
+    return here, there, queries.astype(np.float32), (keys / np.linalg.norm(keys, axis=1)[:, None]).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mined_pairs_do_not_all_lean_to_one_side(seed):
+    here, there, queries, keys = drifting(np.random.default_rng(seed))
+    free, kept = (rematch(here, there, 0.5, queries, keys, drift)[0].column for drift in (np.inf, 0.02))
+
+    def excess(column):
+        return np.abs((there[column] - here)[column >= 0].mean(0)).max()
+
+    def cosine(column):
+        return np.einsum("nd,nd->n", queries, keys[column])[column >= 0].mean()
+
+    assert excess(free) > 0.1
+    assert excess(kept) <= 0.02
+    assert (kept >= 0).sum() >= 0.98 * (free >= 0).sum()
+    assert len(set(kept[kept >= 0])) == (kept >= 0).sum()
+    assert (np.linalg.norm(there[kept] - here, axis=1)[kept >= 0] <= 0.5).all()
+    at_random = np.einsum("nd,nd->n", queries, keys[:400]).mean()
+    assert cosine(kept) - at_random > 0.5 * (cosine(free) - at_random)
+
+
+def test_where_no_prices_balance_the_classes_the_nearest_to_it_are_taken():
+    rng = np.random.default_rng(0)
+    here = rng.normal(size=(50, 1))
+    there = here + rng.uniform(0.1, 0.3, size=(50, 1))  # all of them on one side
+    vectors = unit(rng, 50, 8).astype(np.float32)
+    free, kept = (rematch(here, there, 0.5, vectors, vectors, drift)[0].column for drift in (np.inf, 0.02))
+    assert (kept >= 0).sum() >= 45
+    assert abs((there[kept] - here)[kept >= 0].mean()) <= abs((there[free] - here)[free >= 0].mean())
+
+
+def test_few_promoters_may_drift_more(genome, monkeypatch):
+    asked = []
+
+    def spy(here, *rest):
+        asked.append(rest[-1])
+        return rematch(here, *rest)
+
+    monkeypatch.setattr(mining, "rematch", spy)
+    World(genome, PROMOTERS, far(6), far(4, 30)).mine(cap=0.9)
+    monkeypatch.setattr(mining, "DRIFT", 0.4)
+    World(genome, PROMOTERS, far(6), far(4, 30)).mine(cap=0.9)
+    assert asked == [pytest.approx(0.5 / np.sqrt(6)), 0.4]
 
 
 def test_what_mining_cannot_work_with_is_named(genome):
