@@ -253,6 +253,8 @@ class NegativesConfig(Section):
     @model_validator(mode="after")
     def _known_covariates(self) -> Self:
         for name in self.tracks:
+            if not name.isidentifier():
+                raise ValueError(f"tracks: '{name}' is no name; use letters, digits and _")
             if name in COVARIATES or name in RESERVED or name.startswith(("kmers_", "exact_")):
                 raise ValueError(f"tracks: '{name}' is a covariate or a column already; choose another name")
             if name not in [*self.covariates, *self.also_measured]:

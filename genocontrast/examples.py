@@ -27,8 +27,8 @@ COLUMNS: dict[str, str] = {
 label: 1 promoter, 0 decoy. pair_id: a promoter and its decoys, the same in every tier. tier: how the decoys were
 chosen, `HARD` or easier (negatives/tiers.py), or mined (training/mining.py). log_q: log of the expected count of a
 decoy among its promoter's negatives, for the correction of sampling: 0 for one that was chosen for that very promoter,
--log(n) for one drawn from n windows. Not applied to matched decoys: that would undo the hardness which they were
-chosen for.
+log(r / n) for each of the r that a promoter had drawn from n windows. Not applied to matched decoys: that would undo
+the hardness which they were chosen for.
 """
 HARD = "hard"
 """The tier of the matched decoys."""

@@ -76,11 +76,15 @@ class Balance:
                 abs(row["smd_after"]) > self.max_smd
             ) + [f"KS {row['ks_after']:.3f} (limit {self.max_ks:.3f})"] * (row["ks_after"] > self.max_ks)
             lines.append(f"{row['covariate']}: {', '.join(said)}")
-        value, low, high = self.two_sample_auroc
-        if abs(value - 0.5) > AUROC_MARGIN and not low <= 0.5 <= high:
-            lines.append(
-                f"the covariates alone tell decoys from promoters: AUROC {value:.3f} ({low:.3f} to {high:.3f})"
-            )
+        try:
+            value, low, high = self.two_sample_auroc
+        except BalanceError as error:
+            lines.append(error.problem)
+        else:
+            if abs(value - 0.5) > AUROC_MARGIN and not low <= 0.5 <= high:
+                lines.append(
+                    f"the covariates alone tell decoys from promoters: AUROC {value:.3f} ({low:.3f} to {high:.3f})"
+                )
         if self.retention < floor:
             lines.append(f"only {self.retention:.1%} of the promoters kept a decoy (floor {floor:.0%})")
         return lines

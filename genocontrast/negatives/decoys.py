@@ -30,8 +30,8 @@ class Matched:
         The examples table (see `genocontrast.examples`): a promoter and its decoys share a pair_id.
     dropped : DataFrame
         Promoters without a decoy, with their covariates; nearest: distance to the nearest candidate of their split,
-        in standard deviations; reason: "no candidate within the caliper", "its candidates serve others" (better);
-        with cardinality matching "left out for the balance", or "no candidate of its keys".
+        in standard deviations; reason: "no candidate within the caliper", "its candidates serve others" (better),
+        "no candidate of its keys", or with cardinality matching "left out for the balance".
     balance : Balance
         How alike the two classes are.
     pool : DataFrame
@@ -150,15 +150,15 @@ def match_measured(
     return Matched(examples, dropped, balance, candidates, {**full, **(record or {})})
 
 
-def _reasons(nearest: pd.Series, plan: Plan) -> NDArray[np.str_]:
+def _reasons(nearest: pd.Series, plan: Plan) -> NDArray[np.object_]:
     """Why promoters have no decoy, by the distance to their nearest candidate."""
-    balanced = plan.method == "cardinality"
-    far = np.where(balanced, np.isinf(nearest), nearest > plan.caliper)
-    return np.where(
-        far,
-        "no candidate of its keys" if balanced else "no candidate within the caliper",
-        "left out for the balance" if balanced else "its candidates serve others",
-    )
+    if plan.method == "cardinality":
+        reason = np.full(len(nearest), "left out for the balance", dtype=object)
+    else:
+        far = nearest > plan.caliper
+        reason = np.where(far, "no candidate within the caliper", "its candidates serve others").astype(object)
+    reason[np.isinf(nearest)] = "no candidate of its keys"
+    return reason
 
 
 def _extra(keys: Sequence[str]) -> list[str]:

@@ -106,9 +106,9 @@ def match_negatives(
             "min_retention": min_retention,
         },
     )  # fmt: skip
-    for what, names in (("covariates", covariates), ("also_measured", also_measured), ("exact", exact)):
-        if isinstance(names, str):
-            raise ShapeError(f"{what} is one name, not a list of names", value=names, remedy=f"pass ['{names}']")
+    _check_names(covariates, also_measured, exact)
+    if not 0 <= seed < 2**32:
+        raise ShapeError("the seed must be at least 0 and less than 2**32", value=seed)
     _check_windows(positives, pool, genome)
     if splits is None:
         splits = Splits.of_chromosomes(dict.fromkeys(genome.sizes, "train"), genome.sizes)
@@ -116,6 +116,11 @@ def match_negatives(
     training = promoters[promoters["split"] == "train"]
     names = [*covariates, *(name for name in also_measured if name not in covariates)]
     ruler = Covariates(names, genome, signal, tracks, sites, training)
+    clash = sorted({*exact} & {*ruler.columns})
+    if clash:
+        raise ShapeError(
+            f"'{clash[0]}' is a covariate and cannot be a key in `exact`", remedy="call the column otherwise"
+        )
     wanted = Covariates(covariates, genome, signal, tracks, sites, training).columns
     # In one call: a track is decoded once for both.
     both = pd.concat([promoters, candidates], ignore_index=True)
@@ -133,7 +138,19 @@ def match_negatives(
     return match_measured(promoters, thinned.rows, plan, pool.cleared_by, {"removed": removed, **ruler.fitted})
 
 
+def _check_names(covariates: Sequence[str], also_measured: Sequence[str], exact: Sequence[str]) -> None:
+    for what, names in (("covariates", covariates), ("also_measured", also_measured), ("exact", exact)):
+        if isinstance(names, str):
+            raise ShapeError(f"{what} is one name, not a list of names", value=names, remedy=f"pass ['{names}']")
+    if not covariates:
+        raise ShapeError("there is no covariate to match on", remedy="name one: covariates=['gc']")
+
+
 def _check_windows(positives: pd.DataFrame, pool: Pool, genome: Genome) -> None:
+    if not isinstance(positives, pd.DataFrame):
+        raise ShapeError(
+            "the promoters are no table of regions", value=type(positives).__name__, remedy="gct.read_regions reads one"
+        )
     if not isinstance(pool, Pool):
         raise ShapeError(
             "pool is no Pool", value=type(pool).__name__, remedy="make it of open chromatin with gct.candidate_pool"

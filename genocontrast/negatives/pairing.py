@@ -17,10 +17,14 @@ Rows = NDArray[np.int64]
 
 FEW, MANY = 16, 1024
 """Nearest candidates that are looked at first, and at most where there are many positives."""
+TIE = 1e-9
+"""Standard deviations by which values are moved to tell ties apart."""
 GRAPH = 1 << 22
 """Pairs that may be looked at in any case: of a few thousand positives and candidates, all."""
 LEFT_OUT = 3.0
 """What leaving a positive out costs in `rematch`: more than any pair does."""
+KEPT = 0.99
+"""Of the positives that `rematch` could pair, the part that is paired in any case."""
 ROUNDS, STEP = 20, 0.5
 """Of `rematch`: how often prices are changed at most, and by how much (1 - cosine) per SD^2 of excess at first."""
 BLOCK, EDGES = 2048, 1 << 17
@@ -32,7 +36,8 @@ class _Graph:
 
     def __init__(self, positives: Floats, candidates: Floats, caliper: float) -> None:
         self.positives, self.tree = positives, cKDTree(candidates)
-        self.caliper, self.cut = caliper, np.nextafter(caliper, np.inf)
+        # a pair at the very caliper counts, whatever rounding and `_untied` did to it
+        self.caliper, self.cut = caliper, caliper + 8 * TIE * (1 + positives.shape[1])
         self.counts = np.zeros(len(positives), dtype=np.int64)
         self.row, self.column, self.cost = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
 
@@ -92,7 +97,7 @@ def match_pairs(
         raise ShapeError("covariates hold values that are not finite", remedy="check the signal and the sequences")
     if n == 0 or m == 0:
         return Assignment(np.full(n, -1), np.full(n, caliper), 0.0), 0
-    graph, rows, count = _Graph(positives, candidates, caliper), np.arange(n), FEW
+    graph, rows, count = _Graph(_untied(positives, 0), _untied(candidates, 1), caliper), np.arange(n), FEW
     most = max(MANY, GRAPH // n)
     while True:
         graph.look(rows, count)
@@ -105,8 +110,33 @@ def match_pairs(
         open_ = last < found.price
         rows = np.flatnonzero(open_ & (graph.counts < most))
         if method == "greedy" or not len(rows):
-            return found, int(open_.sum()) if method == "exact" else 0
+            break
         count = min(16 * count, most)
+    left = np.flatnonzero((found.column < 0) & cut_short)
+    return _completed(found, left, positives, candidates, caliper, method), int(open_.sum() * (method == "exact"))
+
+
+def _completed(
+    found: Assignment, left: Rows, positives: Floats, candidates: Floats, caliper: float, method: Method
+) -> Assignment:
+    """Those `left` without a candidate, of whose candidates not all were looked at, choose among what is free."""
+    free = np.setdiff1d(np.arange(len(candidates)), found.column)
+    if not len(left) or not len(free):
+        return found
+    more, _ = match_pairs(positives[left], candidates[free], caliper, method)
+    has = more.column >= 0
+    column, price = found.column.copy(), found.price.copy()
+    column[left[has]] = free[more.column[has]]
+    price[left[has]] = more.price[has]
+    apart = np.linalg.norm(positives[left[has]] - candidates[column[left[has]]], axis=1)
+    return Assignment(column, price, max(found.excess - float((caliper - apart).sum()), 0.0))
+
+
+def _untied(values: Floats, seed: int) -> Floats:
+    """The values, moved by next to nothing: where many are equal, each is to look at others of its like, not at the
+    same few.
+    """
+    return values + np.random.default_rng(seed).uniform(-TIE, TIE, values.shape)
 
 
 def rematch(
@@ -121,7 +151,8 @@ def rematch(
 
     Each pair within the caliper may be a little off, and all of them in the same direction. So each covariate has a
     price per standard deviation by which a candidate exceeds its positive, raised and lowered until the two classes
-    have the same mean (the dual of a balance constraint); a few rounds and a little similarity are what it costs.
+    have the same mean (the dual of a balance constraint). It costs a few rounds, a little similarity, and where the
+    candidates are scarce some positives, 1 % at most.
 
     Parameters
     ----------
@@ -133,7 +164,7 @@ def rematch(
         Vectors of length 1 of positives and candidates: a pair costs 1 - cosine.
     drift : float
         Difference of the two means that may stay in each covariate, standard deviations. Where no prices bring it
-        about, those that come nearest are taken.
+        about that leave 99 % of the positives that could be paired, those that come nearest are taken.
 
     Returns
     -------
@@ -147,14 +178,15 @@ def rematch(
     if not n or not m:
         return Assignment(np.full(n, -1), np.full(n, LEFT_OUT), 0.0), 0
     edges = _unlikeness(positives, candidates, caliper, queries, keys)
-    price, best = np.zeros(positives.shape[1]), (np.inf, Assignment(np.full(n, -1), np.full(n, LEFT_OUT), 0.0))
+    price, best, least = np.zeros(positives.shape[1]), (np.inf, Assignment(np.full(n, -1), np.zeros(n), 0.0)), 0.0
     step, before = np.full_like(price, STEP), np.zeros_like(price)
     for _ in range(ROUNDS):
         offered, left_out = _priced(edges, candidates @ price, positives @ price)
         found = assign(offered, m, left_out)
         has = found.column >= 0
+        least = least or KEPT * has.sum()
         excess = (candidates[found.column[has]] - positives[has]).mean(0) if has.any() else np.zeros_like(price)
-        if np.abs(excess).max() < best[0]:
+        if np.abs(excess).max() < best[0] and has.sum() >= least:
             best = float(np.abs(excess).max()), found
         if best[0] <= drift:
             break
@@ -169,6 +201,7 @@ def _unlikeness(
 ) -> Neighbours:
     """The nearest candidates of each positive within the caliper; an edge costs 1 - cosine."""
     counts, columns, costs = [], [], []
+    positives, candidates = _untied(positives, 0), _untied(candidates, 1)
     for start in range(0, len(positives), BLOCK):
         mine = slice(start, start + BLOCK)
         near = neighbours(positives[mine], candidates, caliper, MANY)

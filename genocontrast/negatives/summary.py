@@ -11,7 +11,9 @@ import pandas as pd
 
 from genocontrast.artefacts import atomic
 from genocontrast.config import SPLITS, Config
+from genocontrast.errors import BalanceError
 from genocontrast.genome.intervals import overlaps
+from genocontrast.negatives.balance import Balance
 from genocontrast.negatives.decoys import Matched
 from genocontrast.negatives.pool import Pool, Sieve
 
@@ -32,13 +34,12 @@ def summarise(
         for split, rows in ((split, examples[examples["split"] == split]) for split in SPLITS)
     }
     features = config.genome.annotation.features if config.genome.annotation else None
-    value, low, high = matched.balance.two_sample_auroc
     return {
         "passed": not matched.balance.failures(),
         "failures": matched.balance.failures(),
         "retention": matched.balance.retention,
         "table": matched.balance.table.to_dict("records"),
-        "two_sample": {"auroc": value, "low": low, "high": high},
+        "two_sample": _two_sample(matched.balance),
         "counts": {"promoters": promoters.removed, "pool": {**pool.removed, **candidates.removed}},
         "evidence": pool.evidence.to_dict("records"),
         "splits": by_split,
@@ -47,6 +48,15 @@ def summarise(
         "classes": decoy_classes(examples[examples["label"] == 0], annotation, features) if features else [],
         "permuted": settings.permute_labels,
     }
+
+
+def _two_sample(balance: Balance) -> dict[str, float | None]:
+    """AUROC of telling the classes by the matched covariates, with its interval; None where the pairs are too few."""
+    try:
+        found: Sequence[float | None] = balance.two_sample_auroc
+    except BalanceError:
+        found = [None] * 3
+    return dict(zip(("auroc", "low", "high"), found, strict=True))
 
 
 def _largest_smd(rows: pd.DataFrame, matched: Matched) -> dict[str, Any]:

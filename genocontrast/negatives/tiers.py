@@ -150,7 +150,7 @@ class _Slots:
         return pd.concat(parts, ignore_index=True)
 
     def nearest(self, windows: pd.DataFrame, genome: Genome) -> pd.DataFrame:
-        """Windows of nearest GC, assigned so that the sum of differences is least."""
+        """Windows of nearest GC: an assignment within a small difference, then of who is left within a larger one."""
         ruler = Covariates(["gc"], genome)
         unit = max(float(self.hard.loc[self.hard["label"] == 1, "gc"].std()) if "gc" in self.hard else 0.05, 1e-3)
         parts = []
@@ -258,13 +258,17 @@ def _nearby(
     sieve.rows["split"] = splits.of(sieve.rows)
     own = slots.rows["split"].to_numpy()[sieve.rows["slot"]]
     sieve.drop("in another split than the promoter", sieve.rows["split"].to_numpy() != own)
-    filled, blocked = _nearest_first(sieve.rows, width)
+    repeats = np.ones(1, dtype=bool)
+    while repeats.any():  # a window that goes makes room for the promoter's next one
+        filled, blocked = _nearest_first(sieve.rows, width)
+        repeats = ~(filled | blocked)
+        repeats[repeats] = _repeats(sieve.rows[repeats], slots, genome)
+        sieve.drop("nearly repeats a training window", repeats)
     sieve.drop("a nearer one was found", filled)
     sieve.drop("overlaps another's neighbour", blocked[~filled])
     if sieve.rows.empty:
         raise PoolError("no promoter has a clear neighbour", remedy="leave the tier out, or keep smaller buffers")
     sieve.rows = sieve.rows.sort_values("slot", ignore_index=True)
-    sieve.drop("nearly repeats a training window", _repeats(sieve.rows, slots, genome))
     return slots.filled(sieve.rows["slot"].to_numpy(), sieve.rows), Pool(sieve.rows, sieve.removed)
 
 

@@ -60,6 +60,8 @@ def _balance_row(name: str, row: Mapping[str, Any]) -> list[str]:
 def two_sample_sentence(balance: Mapping[str, Any]) -> str:
     """How well the covariates together tell decoys from promoters."""
     found = balance["two_sample"]
+    if found["auroc"] is None:
+        return "The pairs are too few for a classifier to judge by their covariates."
     return (
         "A classifier that sees only the covariates that were matched on tells promoters from their decoys with AUROC "
         f"{number(found['auroc'])} (95 % interval {limits(found)}); 0.5 is perfect balance."
@@ -177,7 +179,7 @@ def tier_sentences(balance: Mapping[str, Any]) -> list[str]:
 def _lacking(record: Mapping[str, Any]) -> str:
     """What a tier lacks of the promoters of the matched one."""
     lacking = record.get("of", record["pairs"]) - record["pairs"]
-    return f" ({plural(lacking, 'promoter')} of {integer(record['of'])} have none)" if lacking else ""
+    return f" ({integer(lacking)} of {plural(record['of'], 'promoter')} without one)" if lacking else ""
 
 
 def short_sentence(balance: Mapping[str, Any]) -> Sequence[str]:
@@ -185,4 +187,4 @@ def short_sentence(balance: Mapping[str, Any]) -> Sequence[str]:
     short = balance["matching"]["short"]
     if not short:
         return []
-    return [f"{plural(short, 'promoter')} have fewer decoys than were asked for: the pool held no more like them."]
+    return [f"Fewer decoys than were asked for went to {plural(short, 'promoter')}."]

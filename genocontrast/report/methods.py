@@ -118,12 +118,12 @@ def _decoys(results: Results, config: Config, cite: Citations, unit: str) -> str
 
 def _pairing(settings: NegativesConfig, balance: Mapping[str, Any], cite: Citations) -> str:
     """How promoters were paired with decoys; citations are numbered in the order of the words."""
-    how = _matching(settings, cite)
+    how = _matching(settings, balance, cite)
     names = listing([covariate(name) for name in settings.covariates])
     names += f" (CpG ratio: observed over expected {cite('cpg')})" if "cpg" in settings.covariates else ""
     caliper = "" if settings.method == "cardinality" else f", with a caliper of {number(settings.caliper, 2)}"
     if settings.method == "caliper":
-        caliper += f" that is also the cost of leaving a promoter out{_certified(balance)}"
+        caliper += " that is also the cost of leaving a promoter out"
     decoys = "one decoy" if settings.ratio == 1 else f"up to {settings.ratio} decoys"
     shared = "".join(
         f", within the same {'chromosome' if key == 'chrom' else Path(key).stem}" for key in settings.exact
@@ -135,28 +135,30 @@ def _pairing(settings: NegativesConfig, balance: Mapping[str, Any], cite: Citati
     )
 
 
-def _certified(balance: Mapping[str, Any]) -> str:
+def _certified(settings: NegativesConfig, balance: Mapping[str, Any]) -> str:
     """Whether the assignment is the best one of all pairs within the caliper."""
     open_ = sum(split["uncertified"] for split in balance["matching"]["assignment"].values())
+    turns = "" if settings.ratio == 1 else ", a first decoy for everybody before a second one"
     if open_:
-        return f" (for {plural(open_, 'promoter')} only the nearest candidates were looked at)"
-    return " (the least of all pairs within the caliper)"
+        return f" among each promoter's nearest candidates ({integer(open_)} had farther ones that could matter{turns})"
+    return f" (of all pairs within the caliper{turns})"
 
 
-def _matching(settings: NegativesConfig, cite: Citations) -> str:
+def _matching(settings: NegativesConfig, balance: Mapping[str, Any], cite: Citations) -> str:
     if settings.method == "cardinality":
         return (
             "in two steps: as many promoters and candidates as possible were chosen whose means, squares and products "
             f"of the covariates agree within {settings.tolerance:g} standard deviations and whose cumulatives agree "
-            f"within {2 * settings.tolerance:g} (cardinality matching {cite('cardinality')}, by linear programming), "
-            "and these were assigned to one another by least total Euclidean distance"
+            f"within {2 * settings.tolerance:g}, before shares of windows were rounded to whole ones (cardinality "
+            f"matching {cite('cardinality')}, by linear programming), and these were assigned to one another by least "
+            "total Euclidean distance"
         )
     if settings.method == "greedy":
         return (
             "one promoter after the other, those with the fewest candidates first, each with the nearest free one by "
             "Euclidean distance"
         )
-    return "by an assignment of least total Euclidean distance"
+    return f"by an assignment of least total Euclidean distance{_certified(settings, balance)}"
 
 
 def _held_back(balance: Mapping[str, Any]) -> str:

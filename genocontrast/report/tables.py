@@ -72,7 +72,7 @@ def round_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
         rows.append(
             [
                 "matched" if not mining else f"mined, round {each['round']}",
-                *(integer(mining.get(key)) for key in ("pairs", "new")),
+                *(integer(mining.get(key)) for key in ("pairs", "left", "new")),
                 *(number(value) for value in (cosine["before"], cosine["after"], widest)),
                 number(each["validation_loss"], 4),
                 number(each["validation_auroc"]),
@@ -83,7 +83,7 @@ def round_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
         "Only training pairs are mined; the validation pairs, the same for all rounds, are the matched ones. The "
         "round in bold has the lowest validation loss and was kept."
     )
-    columns = ["Decoys", "Pairs#", "New#", "Cosine before#", "After#", "Largest |SMD|#", "Loss#", "AUROC#"]
+    columns = ["Decoys", "Pairs#", "Left out#", "New#", "Cosine before#", "After#", "Largest |SMD|#", "Loss#", "AUROC#"]
     kept = frozenset(number for number, each in enumerate(rounds) if each["chosen"])
     return Table("Rounds of training", columns, rows, note, kept)
 

@@ -262,10 +262,16 @@ def test_nobody_within_the_caliper_is_an_error(promoters, pool, genome, signal):
         ({"min_retention": 80}, ConfigError, "'min_retention'.*less than or equal to 1"),
         ({"signal": "atac.bw"}, ShapeError, r"signal is no Signal(?s:.)*gct\.Signal"),
         ({"pool": pd.DataFrame()}, ShapeError, "pool is no Pool.*DataFrame"),
+        ({"covariates": []}, ShapeError, "no covariate to match on"),
+        ({"seed": -1}, ShapeError, "the seed must be"),
+        ({"exact": ["gc"]}, ShapeError, "'gc' is a covariate"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused(promoters, pool, genome, signal, wrong, error, said):
     given = {"pool": pool, "signal": signal} | wrong
+    promoters = promoters.assign(gc=1)
+    if isinstance(given["pool"], Pool):
+        given["pool"] = replace(pool, windows=pool.windows.assign(gc=1))
     with pytest.raises(error, match=said):
         gct.match_negatives(promoters, given.pop("pool"), genome, **given)
 
@@ -297,3 +303,25 @@ def test_what_came_out_is_said_in_a_line(promoters, pool, genome, signal):
     said = f"Matched({pairs} pairs with {decoys:,} decoys, {short} of them with fewer than asked for, "
     assert repr(found).startswith(said)
     assert repr(found.balance) == f"Balance({found.balance.verdict})"
+
+
+def test_a_list_is_no_table_of_promoters(pool, genome, signal):
+    with pytest.raises(ShapeError, match=r"no table of regions.*list"):
+        gct.match_negatives([1, 2], pool, genome, signal=signal)
+
+
+def test_a_key_that_no_candidate_has_is_the_reason(promoters, pool, genome, signal):
+    theirs = replace(pool, windows=pool.windows.assign(cells="liver"))
+    ours = promoters.assign(cells=np.where(np.arange(len(promoters)) < 3, "brain", "liver"))
+    found = gct.match_negatives(ours, theirs, genome, signal=signal, exact=("cells",))
+    reasons = found.dropped.set_index("name")["reason"]
+    assert (reasons[["p0", "p1", "p2"]] == "no candidate of its keys").all()
+    assert not (reasons.drop(["p0", "p1", "p2"]) == "no candidate of its keys").any()
+
+
+def test_a_handful_of_pairs_has_a_line_but_no_auroc(promoters, pool, genome, signal):
+    found = gct.match_negatives(promoters[:4], pool, genome, signal=signal, min_retention=0, caliper=2)
+    assert "failed" in repr(found)
+    assert any("too few to judge" in line for line in found.balance.failures())
+    with pytest.raises(BalanceError, match="too few to judge"):
+        found.balance.check()

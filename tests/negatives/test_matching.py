@@ -56,14 +56,45 @@ def test_few_neighbours_at_first_lose_nothing(n, m, caliper, seed):
     assert total_cost(distance, few.column, caliper) == pytest.approx(total_cost(distance, all_.column, caliper))
 
 
-def test_a_search_that_was_cut_short_is_counted(monkeypatch):
+def test_a_search_that_was_cut_short_is_counted_and_goes_on_among_what_is_free(monkeypatch):
     monkeypatch.setattr(pairing, "FEW", 1)
     monkeypatch.setattr(pairing, "MANY", 1)
     monkeypatch.setattr(pairing, "GRAPH", 1)
     positives, candidates = np.zeros((3, 1)), np.array([[0.0], [0.1], [0.2]])
     found, uncertified = match_pairs(positives, candidates, 0.5)
-    assert (found.column >= 0).sum() == 1, "all three look at the same candidate"
-    assert uncertified > 0
+    assert sorted(found.column) == [0, 1, 2]
+    assert uncertified > 0, "all three looked at the same candidate first"
+
+
+@pytest.mark.parametrize("method", ["caliper", "greedy", "cardinality"])
+def test_nobody_is_left_out_for_being_like_many_others(monkeypatch, method):
+    monkeypatch.setattr(pairing, "FEW", 2)
+    monkeypatch.setattr(pairing, "MANY", 8)
+    monkeypatch.setattr(pairing, "GRAPH", 1)
+    found = pair(np.zeros((60, 1)), np.zeros((200, 1)), 0.5, method)
+    assert len(set(found.chosen[0])) == 60
+    assert found.chosen.min() >= 0
+    assert found.excess == pytest.approx(0, abs=1e-6)
+
+
+def test_ties_are_no_reason_to_look_further():
+    found, uncertified = match_pairs(np.zeros((2000, 2)), np.zeros((9000, 2)), 0.5)
+    assert (found.column >= 0).all()
+    assert uncertified == 0
+
+
+def test_greedy_leaves_nobody_out_who_has_a_free_candidate():
+    rng = np.random.default_rng(0)
+    positives, candidates = rng.normal(0, 0.05, (80, 1)), rng.normal(0, 0.05, (300, 1))
+    found = pair(positives, candidates, 0.2, "greedy")
+    free = np.setdiff1d(np.arange(300), found.chosen)
+    apart = distances(positives, candidates)
+    for row in np.flatnonzero(found.chosen[0] < 0):
+        assert apart[row, free].min() > 0.2
+    assert (found.chosen >= 0).sum() > 70
+    total = np.where(found.chosen[0] >= 0, apart[np.arange(80), found.chosen[0]], 0.2).sum()
+    exact = total_cost(apart, pair(positives, candidates, 0.2).chosen[0], 0.2)
+    assert exact - 1e-6 <= total <= exact + found.excess + 1e-6
 
 
 def test_a_pair_at_the_caliper_is_allowed():

@@ -14,12 +14,12 @@ from genocontrast.evaluation.leakage import leakage_audit
 from genocontrast.examples import covariate_columns, read_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.intervals import overlaps, widen
-from genocontrast.genome.splits import read_splits
+from genocontrast.genome.splits import Splits, read_splits
 from genocontrast.genome.stage import run as run_genome
 from genocontrast.negatives import tiers
 from genocontrast.negatives.stage import run as run_negatives
 from genocontrast.negatives.thinning import overlap_one_another
-from genocontrast.sequence import gc_fraction
+from genocontrast.sequence import decode, gc_fraction
 
 TIERS = ("gc", "nearby", "open", "random")
 
@@ -172,6 +172,29 @@ def test_each_promoter_has_its_nearest_neighbour_that_no_nearer_promoter_has(row
             others = taken[(taken["start"] < row.end) & (taken["end"] > row.start) & (taken["slot"] != row.slot)]
             assert len(others), f"slot {row.slot} could have had {row}"
             assert others["away"].min() <= row.away
+
+
+def test_a_neighbour_that_repeats_a_training_window_makes_room_for_the_next_one(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = rng.integers(0, 4, (2, 12_000), dtype=np.uint8)
+    test[5400:5700] = train[2000:2300]  # right beside the test promoter: a copy of a training decoy
+    path = tmp_path / "genome.fa"
+    path.write_text(f">chrA\n{decode(train)}\n>chrB\n{decode(test)}\n")
+    genome = Genome(path)
+    splits = Splits.of_chromosomes({"chrA": "train", "chrB": "test"}, genome.sizes)
+    places = [("chrA", 5000, 1), ("chrA", 2000, 0), ("chrB", 6000, 1), ("chrB", 1000, 0)]
+    hard = pd.DataFrame(places, columns=["chrom", "start", "label"]).assign(
+        end=lambda rows: rows["start"] + 300, name=".", strand="+", pair_id=[0, 0, 1, 1], tier="hard", log_q=0.0,
+        split=["train", "train", "test", "test"], evidence="", gc=0.5,
+    )  # fmt: skip
+    found = tiers.build_tiers(
+        ["nearby"], hard, hard[:0], genome, tiers.Covariates(["gc"], genome), splits,
+        {"promoters": hard[hard["label"] == 1]}, 300, 0.05, 1,
+    )  # fmt: skip
+    decoy = found.examples.query("label == 0 and split == 'test'")
+    assert decoy["start"].tolist() == [6600], "on the other side, as near"
+    assert found.record["nearby"]["pairs"] == 2
+    assert found.record["nearby"]["removed"]["nearly repeats a training window"] == 1
 
 
 def test_every_decoy_finds_the_nearest_free_gc_however_far():
