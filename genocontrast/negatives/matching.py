@@ -13,7 +13,7 @@ from genocontrast.genome.fasta import Genome
 from genocontrast.genome.regions import check_within
 from genocontrast.genome.signal import Signal
 from genocontrast.genome.splits import Splits
-from genocontrast.negatives.covariates import Covariates
+from genocontrast.negatives.covariates import Covariates, columns_of
 from genocontrast.negatives.decoys import Matched, Plan, match_measured
 from genocontrast.negatives.pool import Pool
 from genocontrast.negatives.thinning import thin
@@ -121,7 +121,7 @@ def match_negatives(
         raise ShapeError(
             f"'{clash[0]}' is a covariate and cannot be a key in `exact`", remedy="call the column otherwise"
         )
-    wanted = Covariates(covariates, genome, signal, tracks, sites, training).columns
+    wanted = [column for name in dict.fromkeys(covariates) for column in columns_of(name)]
     # In one call: a track is decoded once for both.
     both = pd.concat([promoters, candidates], ignore_index=True)
     both = both.join(ruler.measure(both))

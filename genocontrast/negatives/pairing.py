@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from genocontrast.config import NegativesConfig
 from genocontrast.errors import ShapeError
 from genocontrast.negatives.assignment import Assignment, Method, Neighbours, assign
 from genocontrast.negatives.cardinality import largest_balanced
@@ -15,6 +16,7 @@ from genocontrast.negatives.cardinality import largest_balanced
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
+_DEFAULTS = NegativesConfig()
 FEW, MANY = 16, 1024
 """Nearest candidates that are looked at first, and at most where there are many positives."""
 TIE = 1e-9
@@ -133,9 +135,7 @@ def _completed(
 
 
 def _untied(values: Floats, seed: int) -> Floats:
-    """The values, moved by next to nothing: where many are equal, each is to look at others of its like, not at the
-    same few.
-    """
+    """The values, moved by next to nothing, so that of many equal ones each looks at others of its like."""
     return values + np.random.default_rng(seed).uniform(-TIE, TIE, values.shape)
 
 
@@ -262,7 +262,7 @@ def pair(
     candidates: Floats,
     caliper: float,
     method: str = "caliper",
-    tolerance: float = 0.01,
+    tolerance: float = _DEFAULTS.tolerance,
     ratio: int = 1,
 ) -> Pairing:
     """Pair positives with `ratio` candidates each, without replacement.

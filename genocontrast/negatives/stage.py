@@ -89,6 +89,7 @@ def run(config: Config, results: Path) -> None:
         summary["signal_check"] = check_signal(promoters, candidates, windows.plan, config, genome)
     inputs = {name: results / "genome" / f"{name}.parquet" for name in INPUTS} | {"fasta": Path(config.genome.fasta)}
     inputs |= {f"track.{name}": Path(path) for name, path in settings.tracks.items()}
+    inputs |= {column: Path(path) for column, path in key_columns(settings.exact).items() if column != "chrom"}
     record = provenance("negatives", {**portable(settings), "seed": config.seed}, inputs)
     write_parquet(stage / "examples.parquet", examples, record)
     write_parquet(stage / "dropped.parquet", matched.dropped, record)

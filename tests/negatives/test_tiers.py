@@ -246,6 +246,15 @@ def test_the_balance_within_each_split_is_told(results, examples):
         assert smd[told["of"]] == pytest.approx(told["largest_smd"], rel=1e-4)
 
 
+def test_files_of_keys_are_in_the_record(simulated, results, tmp_path):
+    (tmp_path / "genome").symlink_to(results / "genome")
+    (tmp_path / "arms.bed").write_text("chr1\t0\t200000\tleft\n")
+    run_negatives(config_of(simulated, exact=["chrom", str(tmp_path / "arms.bed")], tiers=[]), tmp_path)
+    inputs = read_json(tmp_path / "negatives" / "balance.json")["provenance"]["inputs"]
+    assert inputs["exact_2"]["file"] == "arms.bed"
+    assert "chrom" not in inputs
+
+
 def test_without_an_annotation_no_class_is_claimed(results):
     assert read_json(results / "negatives" / "balance.json")["classes"] == []
 
