@@ -8,11 +8,24 @@ from typing import Any
 
 
 @cache
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function in machine code; without a folder that may hold the result it is compiled again each time."""
+def compiled(function: Callable[..., Any], fastmath: bool = False) -> Callable[..., Any]:
+    """The function in machine code, which other threads may run beside.
+
+    Parameters
+    ----------
+    function : callable
+        Plain loops over arrays.
+    fastmath : bool
+        Let sums be taken in another order, which makes vector instructions of them.
+
+    Notes
+    -----
+    Without a folder that may hold the result it is compiled again each time.
+    """
     from numba import njit
 
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
-        return njit(cache=True)(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # numba: no locator available, neither beside the file nor in the user's cache
-        return njit(function)
+        return njit(**options)(function)

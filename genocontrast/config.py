@@ -269,30 +269,54 @@ class NegativesConfig(Section):
 class KmersConfig(Section):
     """Strand-tied k-mer vectors, fitted on the training chromosomes."""
 
-    k: int = Field(6, ge=3, le=8)
-    """Length of the k-mers, bp."""
+    k: int = Field(6, ge=3, le=10)
+    """Letters of the k-mers; exact up to 8, from a sample of the pairs above."""
     dim: int = Field(32, ge=2)
     """Dimensions of the vectors."""
     window: int = Field(5, ge=1, le=20)
     """Context on each side, in k-mer positions; nearer positions weigh more."""
+    skip: int = Field(0, ge=0, le=20)
+    """Nearest positions that are left out of the context; k - 1: all whose k-mers share bases with the centre's."""
+    spaced: str | None = None
+    """Spaced seed, such as 1101011: 1 is a letter of the k-mer, 0 any base; the same backwards. Default: neighbours."""
+    soft_masked: bool = True
+    """Count soft-masked (lower-case) bases too; false: they are like N."""
+    share: float | None = Field(None, gt=0, le=1)
+    """Share of the pairs to count, alike for both strands, in lists of those that occur; default: every pair up to
+    k = 8, and above what fits into `memory`."""
+    objective: Literal["sgns", "infonce"] = "sgns"
+    """sgns: skip-gram with negative sampling, in expectation; infonce: InfoNCE of unlimited negatives."""
+    log_q: bool = False
+    """Correct the scores for how often a k-mer is drawn as a negative: they are then log probabilities of the context
+    (infonce: the full softmax); without, log ratios to the draws (pointwise mutual information)."""
     negatives: float = Field(5.0, gt=0)
-    """Negative samples per positive pair, in expectation."""
+    """Negative samples per positive pair, in expectation; sgns only."""
+    subsample: float = Field(0.0, ge=0)
+    """Frequency above which k-mers are thinned, in expectation, as word2vec's `sample`; 0: none is."""
     iterations: int = Field(100, ge=1)
     """Largest number of optimiser iterations."""
     memory: float = Field(4.0, gt=0)
-    """Memory that counting and fitting may take, GiB; k = 7 and 8 need much."""
+    """Memory that counting and fitting may take, GiB; k = 7 and above need much."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to fit; auto: from k = 7 on CUDA, where there is such a device."""
 
 
 class TrainingConfig(Section):
     """The encoder and its training."""
 
+    encoder: Literal["convolution", "kmers"] = "convolution"
+    """convolution: filters that find motifs and how they are arranged. kmers: the pooled vectors of a window's k-mers,
+    which start as the `kmers` stage fitted them; much faster, and blind to the order of motifs."""
+    pooling: Literal["mean", "sif", "attention"] = "mean"
+    """How k-mer vectors become one (encoder kmers only): all weigh the same; frequent k-mers weigh less, by their share
+    of the training sequence (SIF); or by a score that is learned for each k-mer."""
     strand: Literal["tied", "twin", "free"] = "tied"
     """tied: filters are pairs of reverse complements; twin: both strands through one plain network, averaged; free:
-    a plain network on the given strand, the negative control of the strand audit."""
+    a plain network on the given strand, the negative control of the strand audit. A k-mer encoder is always tied."""
     width: int = Field(64, ge=4, multiple_of=2)
-    """Channels of the encoder, even: they are pairs of strands."""
+    """Channels of the encoder, even: they are pairs of strands (encoder convolution only)."""
     depth: int = Field(3, ge=0)
-    """Residual blocks after the first convolution."""
+    """Residual blocks after the first convolution (encoder convolution only)."""
     dim: int = Field(64, ge=2)
     """Dimensions of the embedding."""
     epochs: int = Field(40, ge=1)
@@ -321,6 +345,15 @@ class TrainingConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where there is one."""
 
+    @model_validator(mode="after")
+    def _kmers_are_strand_tied(self) -> Self:
+        if self.encoder == "kmers" and self.strand != "tied":
+            raise ValueError(
+                f"a k-mer encoder treats both strands alike, strand {self.strand} has no meaning for it: set strand to "
+                "tied, or encoder to convolution"
+            )
+        return self
+
 
 class EvaluationConfig(Section):
     """Metrics, baselines, audits and motifs on the held-out chromosomes."""
@@ -333,6 +366,11 @@ class EvaluationConfig(Section):
     """Largest number of motifs in the report."""
     truth: FilePath | None = None
     """Planted truth of a simulated genome (the oracle's log likelihood ratio for each element), if there is one."""
+    kmer_space: bool = True
+    """Measure whether k-mers of one motif are near each other among the k-mer vectors (k <= 7). This counts the
+    training sequence anew, and fits vectors to a window without overlapping k-mers."""
+    binding_sites: dict[str, FilePath] = {}
+    """Measured binding sites (ChIP-exo and the like) by factor, BED or narrowPeak: their k-mers are measured, too."""
 
 
 class ReportConfig(Section):
@@ -362,6 +400,15 @@ class Config(Section):
             raise ValueError(
                 "training.mined_rounds chooses decoys anew within negatives.caliper: that undoes the balance of "
                 "negatives.method cardinality, and the control of negatives.permute_labels; set it to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_reads_neighbours(self) -> Self:
+        if self.training.encoder == "kmers" and self.kmers.spaced is not None:
+            raise ValueError(
+                f"training.encoder kmers reads contiguous k-mers, kmers.spaced is {self.kmers.spaced}: remove it, or "
+                "set training.encoder to convolution"
             )
         return self
 

@@ -136,19 +136,42 @@ def _check_k(k: int) -> None:
         raise ShapeError(f"k must lie between 1 and {MAX_K}", value=k)
 
 
-def kmer_ids(codes: Codes, k: int) -> NDArray[np.int64]:
-    """Base-4 ids of the k-mers along the last axis, shape=(..., length) -> (..., length - k + 1).
+def seed_offsets(spaced: str | None, k: int) -> tuple[int, ...]:
+    """Positions of a k-mer's letters: neighbouring ones, or the ones of a spaced seed such as "1101011".
 
-    A k-mer that holds an N, or crosses nothing because the sequence is shorter than k, has id -1 or is absent.
+    Raises
+    ------
+    ShapeError
+        Where the seed is not made of 0 and 1, does not begin and end with 1, has not k ones, is longer than 32, or
+        reads differently backwards: on the other strand it would then pick other letters.
+    """
+    if spaced is None:
+        return tuple(range(k))
+    remedy = f"write {k} ones and any zeros between them, the same forwards and backwards, such as 1101011 for k = 5"
+    if set(spaced) - set("01") or not spaced.startswith("1") or len(spaced) > 32:
+        raise ShapeError("a spaced seed is at most 32 letters 0 and 1 that begin with 1", value=spaced, remedy=remedy)
+    if spaced != spaced[::-1]:
+        raise ShapeError("a spaced seed must read the same backwards", value=spaced, remedy=remedy)
+    if spaced.count("1") != k:
+        raise ShapeError(f"the spaced seed has {spaced.count('1')} ones; k is {k}", value=spaced, remedy=remedy)
+    return tuple(i for i, letter in enumerate(spaced) if letter == "1")
+
+
+def kmer_ids(codes: Codes, k: int, spaced: str | None = None) -> NDArray[np.int64]:
+    """Base-4 ids of the k-mers along the last axis, shape=(..., length) -> (..., length - span + 1).
+
+    The span is k, or the length of the spaced seed. A k-mer with an N in its span has id -1.
     """
     _check_k(k)
-    n = max(codes.shape[-1] - k + 1, 0)
+    offsets = seed_offsets(spaced, k)
+    n = max(codes.shape[-1] - offsets[-1], 0)
     ids = np.zeros((*codes.shape[:-1], n), dtype=np.int64)
     bad = np.zeros(ids.shape, dtype=bool)
-    for offset in range(k):
+    for offset in range(offsets[-1] + 1):
         base = codes[..., offset : offset + n]
-        ids = ids * 4 + base
         bad |= base == N_CODE
+        if offset in offsets:
+            ids = ids * 4 + base
     ids[bad] = -1
     return ids
 
@@ -175,9 +198,9 @@ def canonical_table(k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return token.astype(np.int64), canonical
 
 
-def canonical_tokens(codes: Codes, k: int) -> NDArray[np.int64]:
+def canonical_tokens(codes: Codes, k: int, spaced: str | None = None) -> NDArray[np.int64]:
     """Canonical k-mer tokens along the last axis; -1 where a k-mer holds an N."""
-    ids = kmer_ids(codes, k)
+    ids = kmer_ids(codes, k, spaced)
     token, _ = canonical_table(k)
     return np.where(ids < 0, -1, token[ids])
 

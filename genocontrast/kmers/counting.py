@@ -1,41 +1,51 @@
-"""Strand-tied co-occurrence of canonical k-mers, counted once and exactly.
+"""Counting strand-tied co-occurrence of canonical k-mers: one pass, each pair looked at once.
 
-Two k-mers `distance` apart lie in one (k + distance)-mer. So one histogram, that of the (k + window)-mers, holds the
-pairs of every distance: cutting its last base off gives the histogram one base shorter, but for the last word of
-each run of called bases, which is added. The pass over the genome is a single one, whatever the window.
+The sequence is cut at every N into runs; no pair reaches across an N. Runs are cut into pieces for the threads, each
+of which begins to read a window before its own first k-mer, so that pieces, threads and batches change nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
-from typing import Any, Protocol
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from scipy import sparse
 
+from genocontrast.artefacts import PathLike
+from genocontrast.compiled import compiled
 from genocontrast.config import KmersConfig
-from genocontrast.errors import ConfigError, NamingError, RegionError, ShapeError
+from genocontrast.errors import ConfigError, NamingError, RegionError
+from genocontrast.kmers.counts import DENSE_K, HELD_TOKENS, CooccurrenceCounts, CountSettings, merged
+from genocontrast.kmers.kernel import WEIGHT_BITS, count_pairs, find_tokens, list_pairs
 from genocontrast.sequence import N_CODE, Codes, canonical_table
 
-DENSE_K = 6
-"""Largest k whose pair counts are held as a dense array."""
-_PIECE = 1 << 23  # positions worked on at once, which bounds the memory
-_BLOCK = 1 << 16  # positions whose words are built at once, within the cache
-_BATCH = 1 << 26  # bases gathered before a count, so that short contigs share its fixed cost
+if TYPE_CHECKING:
+    from genocontrast.genome.reads import Reads
+
+_PIECE = 1 << 13  # k-mers that are looked at once: their tokens and cells stay in the processor's cache
+_BATCH = 1 << 25  # bases gathered before a count, so that short contigs and reads share its fixed cost
+_COPIED_CELLS = 1 << 27  # larger tables (512 MB) are one for all threads; of smaller ones, each thread has its own
+_LISTED_PIECES = 1 << 8  # pieces whose pairs are listed before they are merged
+_TABLES = 30  # float32 numbers per dimension and token: two tables, their gradients, and ten steps of each
+_BYTES_PER_PAIR = 64  # of a pair that occurs, while lists of them are merged
 _LOG = logging.getLogger(__name__)
+_READS = (".fastq", ".fq", ".bam", ".fastq.gz", ".fq.gz")
 
-Words = NDArray[np.int64]
-Histogram = tuple[Words, NDArray[np.int64]]
-_NONE: Words = np.zeros(0, np.int64)
+Pieces = NDArray[np.int64]
+Tokens = NDArray[np.int32]
+Named = tuple[str, Codes]
 
 
+@runtime_checkable
 class Chromosomes(Protocol):
     """What counting needs of a genome."""
 
@@ -46,250 +56,275 @@ class Chromosomes(Protocol):
     def chromosome(self, chrom: str) -> Codes:
         """Codes of a whole chromosome, shape=(size,)."""
 
-
-@dataclass(frozen=True, eq=False)
-class CooccurrenceCounts:
-    """How often k-mers occur near each other; a k-mer and its reverse complement are one token.
-
-    Parameters
-    ----------
-    k : int
-        Length of the k-mers, bp.
-    window : int
-        Largest distance of a pair, in positions.
-    pairs : int64 array or scipy.sparse CSR array, shape=(n_tokens, n_tokens)
-        Ordered (centre, context) pairs in units of 1/window: a pair `distance` apart adds window - distance + 1 to
-        both of its orders, word2vec's random window in expectation. Symmetric. Dense up to k = 6.
-    tokens : int64 array, shape=(n_tokens,)
-        Occurrences of each token.
-    """
-
-    k: int
-    window: int
-    pairs: NDArray[np.int64] | sparse.csr_array
-    tokens: NDArray[np.int64]
-
-    @property
-    def total(self) -> float:
-        """Weight of all ordered pairs, in pairs."""
-        return float(self.pairs.sum()) / self.window
-
-    def __add__(self, other: CooccurrenceCounts) -> CooccurrenceCounts:
-        if (self.k, self.window) != (other.k, other.window):
-            raise ShapeError(
-                "counts of different k or window cannot be added",
-                value=f"k={self.k}, window={self.window} and k={other.k}, window={other.window}",
-                remedy="count both with the same k and window",
-            )
-        return CooccurrenceCounts(self.k, self.window, self.pairs + other.pairs, self.tokens + other.tokens)
+    def soft_mask(self, chrom: str) -> NDArray[np.bool_]:
+        """Which bases are soft-masked, shape=(size,)."""
 
 
-def count_cooccurrences(codes: Codes, k: int, window: int) -> CooccurrenceCounts:
-    """Count token pairs up to `window` positions apart in one sequence.
+def count_kmers(
+    source: Chromosomes | Reads | PathLike,
+    k: int = 6,
+    window: int = 5,
+    *,
+    chroms: Iterable[str] | None = None,
+    regions: pd.DataFrame | None = None,
+    skip: int = 0,
+    spaced: str | None = None,
+    soft_masked: bool = True,
+    share: float = 1.0,
+    threads: int | None = None,
+) -> CooccurrenceCounts:
+    """Count pairs of k-mers in a genome, in regions of it, or in sequencing reads.
 
-    No pair reaches across an N or holds one, so sequences that are joined by an N are counted apart.
+    Each chromosome, each region and each read is a sequence of its own; bases under two regions count twice.
 
     Parameters
     ----------
-    codes : uint8, shape=(length,)
-        Base codes. Both strands give the same counts.
-    k : int
-        Length of the k-mers, 3 to 8 bp.
-    window : int
-        Context on each side, in positions.
+    source : Genome, Reads or path
+        Of a path, the kind is told from its name.
+    k, window, skip, spaced, soft_masked, share
+        See `CountSettings`.
+    chroms : iterable of str, optional
+        Chromosomes to count; default: all, or those of the regions.
+    regions : DataFrame, optional
+        Regions (chrom, start, end) to count in.
+    threads : int, optional
+        Default: the cores that this process may use. It changes nothing but the time.
+
+    Returns
+    -------
+    CooccurrenceCounts
+        The same for a sequence and its reverse complement, whatever the settings.
 
     Raises
     ------
     ConfigError
-        Where k or window is out of range.
-    """
-    check_settings(k=k, window=window)
-    counts = _spread(_NONE, _NONE, _tails(codes, k, window), k, window)
-    for words, n in _histograms(codes, k + window):
-        counts += _spread(words, n, {}, k, window)
-    return counts
-
-
-def count_genome(
-    genome: Chromosomes, chroms: Iterable[str], k: int, window: int, regions: pd.DataFrame | None = None
-) -> CooccurrenceCounts:
-    """Count token pairs over chromosomes of a genome, or over the `regions` on them.
-
-    Each chromosome, or each region, is a sequence of its own; bases under two regions count twice.
-
-    Raises
-    ------
+        At a setting out of range, or chromosomes and regions of reads.
     NamingError
         At a chromosome that the genome does not have.
     RegionError
         At a region outside its chromosome, or where no run of called bases holds a pair of k-mers.
     """
-    batches = _batches(_sequences(genome, chroms, regions))
-    counts = reduce(add, (count_cooccurrences(codes, k, window) for codes in batches))
-    if not counts.pairs.sum():
+    settings = CountSettings(k, window, skip, spaced, soft_masked, share)
+    check_settings(**asdict(settings))
+    source = opened(source)
+    sequences = _sequences(source, chroms, regions, soft_masked)
+    counts = _accumulated(sequences, settings, threads or len(os.sched_getaffinity(0)))
+    if not counts.values.any():
         raise RegionError(
-            f"no stretch of called bases is as long as {k + 1} bp, so there are no pairs of {k}-mers to count",
-            remedy="give longer chromosomes or regions, or a smaller k",
+            f"no stretch of called bases holds two {k}-mers {skip + 1} bp apart ({settings.span + skip + 1} bp), so "
+            "there are no pairs to count" + ("" if share == 1 else f", or none is in the share of {share:g}"),
+            remedy="give longer chromosomes, regions or reads, or a smaller k" + ("" if skip == 0 else " or skip"),
         )
     return counts
 
 
-def check_settings(**settings: float) -> None:
+def count_cooccurrences(codes: Codes, k: int, window: int, **settings: Any) -> CooccurrenceCounts:
+    """Count the pairs of one sequence, codes of shape=(length,); the counts may be empty. See `count_kmers`."""
+    return _accumulated([("sequence", codes)], CountSettings(k, window, **settings), 1)
+
+
+def opened(source: Chromosomes | Reads | PathLike) -> Chromosomes | Reads:
+    """A path as a Genome, or as Reads where its name is that of reads; anything else as it is."""
+    if not isinstance(source, str | os.PathLike):
+        return source
+    from genocontrast.genome import Genome, Reads
+
+    is_reads = Path(source).name.lower().endswith(_READS)
+    return Reads(source) if is_reads else Genome(source)
+
+
+def check_settings(**settings: Any) -> None:
     """Refuse settings that the `kmers` section of the configuration would not take (ConfigError)."""
     try:
         KmersConfig.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
+        name = str(first["loc"][0]) if first["loc"] else "spaced"
         meaning = KmersConfig.model_fields[name].description
-        raise ConfigError(f"'{name}': {first['msg']}", value=first["input"], remedy=f"{name}: {meaning}") from None
+        value = settings.get(name, first["input"])
+        raise ConfigError(f"'{name}': {first['msg']}", value=value, remedy=f"{name}: {meaning}") from None
 
 
-def check_memory(k: int, window: int, bases: int, limit: float) -> None:
-    """Refuse, before any work, what would need more than `limit` GiB (ConfigError, saying how much it needs)."""
-    cells = len(canonical_table(k)[1]) ** 2
-    counted = 8 * cells if k <= DENSE_K else 12 * min(cells, 2 * window * bases)
-    # two sets of counts while one is added to the other, then training, validation and start as dense float32
-    needed = (2 * counted + 3 * 4 * cells) / 2**30
+def affordable_share(k: int, window: int, bases: int, memory: float) -> float:
+    """Share of the pairs of so many bases whose counts fit into half of `memory`, GiB; 1 up to k = 8."""
+    if k <= DENSE_K:
+        return 1.0
+    return min(1.0, memory * 2**30 / 2 / (_BYTES_PER_PAIR * window * max(bases, 1)))
+
+
+def check_memory(k: int, dim: int, limit: float, *, watched: bool) -> None:
+    """Refuse, before any work, exact counts and vectors that need more than `limit` GiB (ConfigError).
+
+    `watched` is whether validation counts are held beside those of training.
+    """
+    n = len(canonical_table(k)[1])
+    held = 4 * n * n if n <= HELD_TOKENS else 0
+    counts = (2 * n * (n + 1) + held) * (1 + watched)
+    needed = (counts + held + 4 * n * dim * _TABLES) / 2**30
     if needed > limit:
         raise ConfigError(
-            f"k = {k} on {bases / 1e6:.1f} Mb needs about {needed:.1f} GiB of memory; the limit is {limit:g} GiB",
-            value=k,
-            remedy=f"choose k <= {min(k - 1, DENSE_K)}, or allow more with 'memory' in the kmers section",
+            f"exact {k}-mer counts with vectors of {dim} dimensions need about {needed:.1f} GiB of memory; the limit "
+            f"is {limit:g} GiB",
+            value=f"k = {k}",
+            remedy=f"raise 'memory' in the kmers section, choose a smaller k, or count a sample of the pairs in lists "
+            f"of those that occur: share: {0.1:g}",
         )
 
 
-def _sequences(genome: Chromosomes, chroms: Iterable[str], regions: pd.DataFrame | None) -> Iterator[Codes]:
+def _sequences(
+    source: Chromosomes | Reads, chroms: Iterable[str] | None, regions: pd.DataFrame | None, soft_masked: bool
+) -> Iterator[Named]:
+    if not isinstance(source, Chromosomes):
+        if chroms is not None or regions is not None:
+            raise ConfigError("reads have no chromosomes and no regions", remedy="give a genome, or leave them out")
+        for batch in source.batches(_BATCH):
+            yield source.path.name, np.insert(batch.codes, batch.offsets[1:-1], N_CODE)
+        return
+    if chroms is None:
+        chroms = source.sizes if regions is None else list(dict.fromkeys(regions["chrom"]))
     for chrom in chroms:
-        if chrom not in genome.sizes:
-            known = ", ".join(list(genome.sizes)[:10])
-            raise NamingError(
-                "the genome has no such chromosome", value=chrom, remedy=f"it has, to begin with: {known}"
-            )
-        codes = genome.chromosome(chrom)
-        _LOG.info("counting k-mers: %s, %.2f Mb", chrom, len(codes) / 1e6)
+        codes = _chromosome(source, chrom, soft_masked)
         if regions is None:
-            yield codes
+            yield chrom, codes
             continue
         here = regions.loc[regions["chrom"] == chrom, ["start", "end"]].to_numpy()
         for start, end in here:
             if not 0 <= start < end <= len(codes):
                 raise RegionError(f"a region is empty or outside {chrom}", value=f"{chrom}:{start}-{end}")
-            yield codes[start:end]
+            yield chrom, codes[start:end]
 
 
-def _batches(sequences: Iterable[Codes]) -> Iterator[Codes]:
-    """Sequences joined by N; the last batch may be empty."""
+def _chromosome(genome: Chromosomes, chrom: str, soft_masked: bool) -> Codes:
+    if chrom not in genome.sizes:
+        known = ", ".join(list(genome.sizes)[:10])
+        raise NamingError("the genome has no such chromosome", value=chrom, remedy=f"it has, to begin with: {known}")
+    codes = genome.chromosome(chrom)
+    _LOG.info("counting k-mers: %s, %.2f Mb", chrom, len(codes) / 1e6)
+    return codes if soft_masked else np.where(genome.soft_mask(chrom), np.uint8(N_CODE), codes)
+
+
+def _accumulated(sequences: Iterable[Named], settings: CountSettings, threads: int) -> CooccurrenceCounts:
+    sink: _Table | _Lists = (_Lists if settings.sparse else _Table)(settings, threads)
+    read: Counter[str] = Counter()
+    for codes in _batches(sequences, read):
+        pieces = _pieces(codes, settings.span)
+        # no cell may grow by 31 bits at once: 2 units of each weight for each k-mer, were all of them the same
+        most = (1 << 31) // (settings.window * (settings.window + 1))
+        rounds = np.cumsum(pieces[:, 3] - pieces[:, 2]) // most
+        tokens = sink.tokens(codes, pieces)
+        for rows in np.split(pieces, np.flatnonzero(np.diff(rounds)) + 1):
+            sink.add(tokens, rows)
+    return CooccurrenceCounts(settings, sink.values, sink.occurrences, getattr(sink, "cells", None), dict(read))
+
+
+def _batches(sequences: Iterable[Named], read: Counter[str]) -> Iterator[Codes]:
+    """Sequences joined by N; their called bases are added to `read`."""
     gap = np.full(1, N_CODE, np.uint8)
-    parts, size = [gap], 0
-    for codes in sequences:
+    parts, size = list[Codes](), 0
+    for name, codes in sequences:
+        read[name] += int((codes != N_CODE).sum())
         parts += [codes, gap]
         size += len(codes)
         if size >= _BATCH:
             yield np.concatenate(parts)
-            parts, size = [gap], 0
-    yield np.concatenate(parts)
+            parts, size = [], 0
+    if parts:
+        yield np.concatenate(parts)
 
 
-def _histograms(codes: Codes, span: int) -> Iterator[Histogram]:
-    """Words of `span` bases and their counts; a word may come in several pieces."""
-    table = 4**span <= 4 * len(codes)
-    total = np.zeros(4**span if table else 0, np.int64)
-    for start in range(0, len(codes) - span + 1, _PIECE):
-        piece = codes[start : start + _PIECE + span - 1]
-        blocks = range(0, len(piece) - span + 1, _BLOCK)
-        words = np.concatenate([_words(piece[block : block + _BLOCK + span - 1], span) for block in blocks])
-        if table:
-            total += np.bincount(words, minlength=len(total))
-        elif len(words):
-            words.sort()
-            yield _merged(words, np.ones(len(words), np.int64))
-    if table:
-        present = np.flatnonzero(total)
-        yield present, total[present]
-
-
-def _words(codes: Codes, span: int) -> Words:
-    """Base-4 ids of all words of `span` called bases, in order of position.
-
-    Built by doubling (2, 4, 8, ... bases), in fewer and narrower passes than `sequence.kmer_ids` needs.
-    """
-    parts, length, power = list[tuple[int, NDArray]](), 1, codes & np.uint8(3)
-    while True:
-        if span & length:
-            parts.append((length, power))
-        if 2 * length > span:
-            break
-        power = _joined(power, length, power, length)
-        length *= 2
-    (length, ids), *rest = parts[::-1]
-    for more, tail in rest:
-        ids = _joined(ids, length, tail, more)
-        length += more
-    bad = np.flatnonzero(codes == N_CODE)
-    if not len(bad):
-        return ids.astype(np.int64)
-    ended = np.concatenate([[0], np.cumsum(codes == N_CODE)])
-    return ids[ended[span:] == ended[:-span]].astype(np.int64)
-
-
-def _joined(head: NDArray[Any], head_length: int, tail: NDArray[Any], tail_length: int) -> NDArray[Any]:
-    """Ids of words made of a head and the tail that follows it, in the smallest unsigned type that holds them."""
-    bits = 2 * (head_length + tail_length)
-    kind: Any = next(kind for kind in (np.uint8, np.uint16, np.uint32, np.uint64) if bits <= 8 * kind().itemsize)
-    following = tail[head_length:]
-    return (head[: len(following)].astype(kind) << kind(2 * tail_length)) | following
-
-
-def _tails(codes: Codes, k: int, window: int) -> dict[int, Words]:
-    """Length -> ids of the last word of that length in each run of called bases, for lengths k .. k + window - 1."""
+def _pieces(codes: Codes, span: int) -> Pieces:
+    """Pieces of the runs of called bases, see `kernel`."""
     called = np.concatenate([[False], codes != N_CODE, [False]])
-    starts, ends = np.flatnonzero(np.diff(called)).reshape(-1, 2).T
-    tails = {}
-    for length in range(k, k + window):
-        last = ends[ends - starts >= length] - length
-        letters = codes[last[:, None] + np.arange(length)].astype(np.int64)
-        tails[length] = letters @ 4 ** np.arange(length - 1, -1, -1)
-    return tails
+    begin, end = np.flatnonzero(np.diff(called)).reshape(-1, 2).T
+    end = end - span + 1
+    begin, end = begin[end > begin], end[end > begin]
+    cuts = -(-(end - begin) // _PIECE)
+    rank = np.arange(cuts.sum()) - np.repeat(np.cumsum(cuts) - cuts, cuts)
+    begin, end = np.repeat(begin, cuts), np.repeat(end, cuts)
+    low = begin + rank * _PIECE
+    return np.column_stack([begin, end, low, np.minimum(low + _PIECE, end)])
 
 
-def _merged(words: Words, n: NDArray[np.int64]) -> Histogram:
-    """Equal neighbours added up."""
-    if not len(words):
-        return words, n
-    first = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
-    return words[first], np.add.reduceat(n, first)
+class _Sink:
+    """Where counts go."""
+
+    def __init__(self, settings: CountSettings, threads: int) -> None:
+        self.settings, self.threads = settings, threads
+        self.occurrences = np.zeros(settings.n_tokens, np.int64)
+        self.values: Any = np.zeros(0, np.uint32)
+
+    def tokens(self, codes: Codes, pieces: Pieces) -> Tokens:
+        """Token of each k-mer of the pieces, at its start; they are counted."""
+        tokens = np.empty(len(codes), np.int32)
+        token_of = canonical_table(self.settings.k)[0].astype(np.int32)
+        parts = np.array_split(pieces, self.threads)
+        found = [np.zeros_like(self.occurrences) for _ in parts]
+
+        def work(rows: Pieces, occurrences: NDArray[np.int64]) -> None:
+            compiled(find_tokens)(codes, rows, np.array(self.settings.offsets), token_of, tokens, occurrences)
+
+        self.in_threads(work, parts, found)
+        self.occurrences += sum(found)
+        return tokens
+
+    def in_threads(self, work: Callable[..., Any], *jobs: Iterable[Any]) -> list[Any]:
+        """Results of the work on each job, in order."""
+        if self.threads == 1:
+            return list(map(work, *jobs))
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(work, *jobs))
 
 
-def _spread(words: Words, n: NDArray[np.int64], tails: dict[int, Words], k: int, window: int) -> CooccurrenceCounts:
-    """Turn the histogram of (k + window)-mers, and the tails that it lacks, into pair counts."""
-    token = canonical_table(k)[0]
-    pieces = []
-    for length in range(k + window, k - 1, -1):
-        tail = tails.get(length, _NONE)
-        words, n = np.concatenate([words, tail]), np.concatenate([n, np.ones(len(tail), np.int64)])
-        distance = length - k
-        if distance:
-            pair = token[words >> 2 * distance], token[words & 4**k - 1]
-            pieces.append((*pair, n * (window - distance + 1)))
-            words, n = _merged(words >> 2, n)
-    return CooccurrenceCounts(k, window, _pair_counts(pieces, k), _token_counts(token[words], n, k))
+class _Table(_Sink):
+    """A cell for every pair."""
+
+    def __init__(self, settings: CountSettings, threads: int) -> None:
+        super().__init__(settings, threads)
+        self.values = np.zeros(settings.n_cells, np.uint32)
+
+    def add(self, tokens: Tokens, pieces: Pieces) -> None:
+        """Count pieces; the table gets 64 bits before 32 could overflow."""
+        if self.values.dtype == np.uint32 and self.values.max() >= 1 << 31:
+            self.values = self.values.astype(np.uint64)
+        around = (self.settings.skip, self.settings.window)
+        if len(self.values) > _COPIED_CELLS:
+            # each thread looks at all pairs and counts those whose larger token it owns: no two write to one cell
+            owners = range(self.threads)
+            self.in_threads(
+                lambda o: compiled(count_pairs)(tokens, pieces, *around, o, len(owners), self.values), owners
+            )
+            return
+        parts = np.array_split(pieces, self.threads)
+        tables = [self.values, *(np.zeros_like(self.values) for _ in parts[1:])]
+        self.in_threads(lambda rows, table: compiled(count_pairs)(tokens, rows, *around, 0, 1, table), parts, tables)
+        for table in tables[1:]:
+            self.values += table
 
 
-def _pair_counts(pieces: list[tuple[Words, Words, NDArray[np.int64]]], k: int) -> NDArray[np.int64] | sparse.csr_array:
-    """The symmetric count matrix of (first token, second token, weight) lists."""
-    n_tokens = len(canonical_table(k)[1])
-    if k <= DENSE_K:
-        cells = np.concatenate([a * n_tokens + b for a, b, _ in pieces])
-        weights = np.concatenate([weight for *_, weight in pieces])
-        # float64 sums of whole numbers are exact up to 2**53
-        ordered = np.bincount(cells, weights, n_tokens**2).astype(np.int64).reshape(n_tokens, n_tokens)
-    else:
-        ordered = sparse.csr_array((n_tokens, n_tokens), dtype=np.int64)
-        for a, b, weight in pieces:
-            ordered = ordered + sparse.coo_array((weight, (a, b)), shape=ordered.shape).tocsr()
-    return ordered + ordered.T
+class _Lists(_Sink):
+    """Lists of the pairs that occur, merged when they have grown as long as what is merged already."""
 
+    def __init__(self, settings: CountSettings, threads: int) -> None:
+        super().__init__(settings, threads)
+        self.cells: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.share = np.uint64(min(int(settings.share * 2**64), 2**64 - 1))
 
-def _token_counts(tokens: Words, n: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    return np.bincount(tokens, n, len(canonical_table(k)[1])).astype(np.int64)
+    def add(self, tokens: Tokens, pieces: Pieces) -> None:
+        """List the pairs of pieces."""
+        fresh: list[Any] = []
+        for rows in np.array_split(pieces, -(-len(pieces) // _LISTED_PIECES)):
+            fresh += self.in_threads(lambda part: self._listed(tokens, part), np.array_split(rows, self.threads))
+            if sum(len(cells) for cells, _ in fresh) > len(self.cells):
+                fresh = self._merge(fresh)
+        self._merge(fresh)
+
+    def _listed(self, tokens: Tokens, pieces: Pieces) -> tuple[NDArray[np.int64], Any]:
+        room = np.empty(int((pieces[:, 3] - pieces[:, 2]).sum()) * self.settings.window, np.int64)
+        around = (self.settings.skip, self.settings.window)
+        room = room[: compiled(list_pairs)(tokens, pieces, *around, self.share, room)]
+        return merged([(room >> WEIGHT_BITS, (room & ((1 << WEIGHT_BITS) - 1)).astype(np.uint64))])
+
+    def _merge(self, fresh: list[Any]) -> list[Any]:
+        if fresh:
+            self.cells, self.values = merged([(self.cells, self.values), *fresh])
+        return []

@@ -1,35 +1,42 @@
-"""Vectors of k-mers: fit, look up, pool over windows, save and load."""
+"""Vectors of k-mers: fit, look up, compare, pool over windows."""
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from genocontrast.artefacts import PathLike, atomic, existing
+from genocontrast.artefacts import PathLike
 from genocontrast.config import KmersConfig
-from genocontrast.errors import ConfigError, FileFormatError, ModelError, ShapeError, SplitError
+from genocontrast.errors import ModelError, ShapeError
+from genocontrast.kmers import storage
 from genocontrast.kmers.counting import (
     Chromosomes,
-    CooccurrenceCounts,
+    affordable_share,
     check_memory,
     check_settings,
-    count_genome,
+    count_kmers,
+    opened,
 )
-from genocontrast.kmers.objectives import SkipGram, Table, best_constant_loss, fit_tables, zero_loss
-from genocontrast.sequence import Codes, canonical_table, canonical_tokens, encode, kmer_name
+from genocontrast.kmers.counts import CooccurrenceCounts, CountSettings
+from genocontrast.kmers.learning import Learning, check_dim
+from genocontrast.kmers.objectives import Table
+from genocontrast.kmers.sets import Sets
+from genocontrast.sequence import Codes, canonical_table, canonical_tokens, encode, kmer_name, seed_offsets
 
+if TYPE_CHECKING:
+    from genocontrast.genome.reads import Reads
+
+Pool = Literal["mean", "sif"]
+SIF_CONSTANT = 1e-3
+"""Of smooth inverse frequency: a k-mer of this frequency weighs half."""
 _DEFAULT = KmersConfig()
 _EMBED_ROWS = 4096  # windows pooled at once, which bounds the memory
-_FORMAT = "genocontrast k-mer vectors"
 
 
 @dataclass(eq=False)
@@ -39,7 +46,7 @@ class KmerEmbedding:
     Parameters
     ----------
     k : int
-        Length of the k-mers, bp.
+        Letters of the k-mers.
     vectors : float32, shape=(n_tokens, dim)
         Vectors in token order (see `sequence.canonical_table`); zero for a k-mer that training did not see.
     contexts : float32, shape=(n_tokens, dim)
@@ -59,32 +66,44 @@ class KmerEmbedding:
     @classmethod
     def fit(
         cls,
-        genome: Chromosomes,
+        genome: Chromosomes | Reads | PathLike,
         regions: pd.DataFrame | None = None,
         chroms: Sequence[str] | None = None,
         k: int = _DEFAULT.k,
         dim: int = _DEFAULT.dim,
         window: int = _DEFAULT.window,
+        objective: str = _DEFAULT.objective,
+        *,
+        skip: int = _DEFAULT.skip,
+        spaced: str | None = _DEFAULT.spaced,
+        soft_masked: bool = _DEFAULT.soft_masked,
+        share: float | None = _DEFAULT.share,
+        log_q: bool = _DEFAULT.log_q,
         negatives: float = _DEFAULT.negatives,
-        seed: int = 1,
-        validation_chroms: Sequence[str] | None = None,
+        subsample: float = _DEFAULT.subsample,
         iterations: int = _DEFAULT.iterations,
         memory: float = _DEFAULT.memory,
+        device: str = _DEFAULT.device,
+        seed: int = 1,
+        validation_chroms: Sequence[str] | None = None,
         validation_regions: pd.DataFrame | None = None,
     ) -> Self:
         """Fit vectors to the co-occurrence of k-mers.
 
         Parameters
         ----------
-        genome : Genome
+        genome : Genome, Reads or path
+            A path of FASTA, 2bit, FASTQ or BAM is opened by its name. Reads have no chromosomes, regions and
+            validation.
         regions : DataFrame, optional
             Regions (chrom, start, end) to count in; default: whole chromosomes.
         chroms : sequence of str, optional
             Chromosomes to train on; default: those of the regions, or all, but the validation chromosomes.
-        k, dim, window, negatives, iterations, memory
+        k, dim, window, objective, skip, spaced, soft_masked, share, log_q, negatives, subsample, iterations, memory, \
+device
             See the `kmers` section of the configuration, which holds their defaults.
         seed : int
-            Seed of the start.
+            Seed of the start, and of the draws above k = 8.
         validation_chroms : sequence of str, optional
             Chromosomes that tell when to stop; default: those of the validation regions, or none: all iterations are
             run.
@@ -101,34 +120,74 @@ class KmerEmbedding:
         NamingError, RegionError
             At a chromosome or region that the genome does not have, or too short to hold a pair of k-mers.
         """
-        apart = regions is not None and validation_regions is not None
-        watched_in = regions if validation_regions is None else validation_regions
-        held_out = list(_chroms_of(validation_regions) if validation_chroms is None else validation_chroms)
-        offered = genome.sizes if regions is None else _chroms_of(regions)
-        trained = [chrom for chrom in offered if apart or chrom not in held_out] if chroms is None else list(chroms)
-        settings = {"k": k, "dim": dim, "window": window, "negatives": negatives, "iterations": iterations}
-        _check_settings(settings)
-        _check_apart(trained, held_out, regions, validation_regions)
-        bases = sum(genome.sizes.get(chrom, 0) for chrom in trained)
-        check_memory(k, window, bases, memory)
-        counts = count_genome(genome, trained, k, window, regions)
-        watched = SkipGram(count_genome(genome, held_out, k, window, watched_in), negatives) if held_out else None
-        fitted = fit_tables(SkipGram(counts, negatives), watched, dim, seed, iterations)
+        settings = {
+            "k": k, "dim": dim, "window": window, "skip": skip, "spaced": spaced, "soft_masked": soft_masked,
+            "share": share, "objective": objective, "log_q": log_q, "negatives": negatives, "subsample": subsample,
+            "iterations": iterations, "memory": memory, "device": device,
+        }  # fmt: skip
+        check_settings(**settings)
+        check_dim(dim, k)
+        source = opened(genome)
+        sets = Sets.of(source, regions, chroms, validation_regions, validation_chroms)
+        if share is None:
+            share = affordable_share(k, window, sets.bases(source), memory)
+        if not CountSettings(k, window, share=share).sparse:
+            check_memory(k, dim, memory, watched=bool(sets.held_out))
+        around: dict[str, Any] = {"skip": skip, "spaced": spaced, "soft_masked": soft_masked, "share": share}
+        counts = count_kmers(source, k, window, chroms=sets.trained, regions=regions, **around)
+        watched = None
+        if sets.held_out:
+            watched = count_kmers(source, k, window, chroms=sets.held_out, regions=sets.watched_in, **around)
+        fitted = cls.from_counts(
+            counts, watched, dim, objective, log_q=log_q, negatives=negatives, subsample=subsample,
+            iterations=iterations, device=device, seed=seed,
+        )  # fmt: skip
+        fitted.record |= sets.record(regions)
+        return fitted
+
+    @classmethod
+    def from_counts(
+        cls,
+        counts: CooccurrenceCounts,
+        validation: CooccurrenceCounts | None = None,
+        dim: int = _DEFAULT.dim,
+        objective: str = _DEFAULT.objective,
+        *,
+        log_q: bool = _DEFAULT.log_q,
+        negatives: float = _DEFAULT.negatives,
+        subsample: float = _DEFAULT.subsample,
+        iterations: int = _DEFAULT.iterations,
+        device: str = _DEFAULT.device,
+        seed: int = 1,
+    ) -> Self:
+        """Fit vectors to counts; those of `validation`, counted with the same settings, tell when to stop.
+
+        Parameters as in `fit`, but for those of counting, which the counts hold.
+        """
+        learning = Learning(dim, objective, log_q, negatives, subsample, iterations, device, seed)
+        options = asdict(learning)
+        check_settings(**{name: value for name, value in options.items() if name != "seed"})
+        check_dim(dim, counts.k)
+        fitted, losses = learning.fit(counts, validation)
         seen = counts.tokens[:, None] > 0
         record = {
-            "settings": {**settings, "seed": seed},
-            "chromosomes": {"train": trained, "validation": held_out},
-            "regions": {"train": _places(regions, trained), "validation": _places(watched_in, held_out)},
+            "settings": {**asdict(counts.settings), **{name: options[name] for name in options if name != "device"}},
+            "sequences": {"train": counts.sequences, "validation": {} if validation is None else validation.sequences},
             "kmers": {"seen": int(seen.sum()), "unseen": int((~seen).sum()), "occurrences": int(counts.tokens.sum())},
-            "losses": _losses(fitted.history, negatives),
+            "losses": losses,
             "history": fitted.history,
         }
-        return cls(k, fitted.words * seen, fitted.contexts * seen, counts.tokens, record)
+        return cls(counts.k, fitted.words * seen, fitted.contexts * seen, counts.tokens, record)
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
         return self.vectors.shape[1]
+
+    @property
+    def spaced(self) -> str | None:
+        """The spaced seed; None: k neighbouring bases."""
+        return self.record.get("settings", {}).get("spaced")
 
     @property
     def names(self) -> list[str]:
@@ -150,27 +209,46 @@ class KmerEmbedding:
     def nearest(self, kmer: str, n: int = 10) -> pd.DataFrame:
         """The `n` k-mers with the largest cosine similarity to `kmer`: kmer, similarity, count; best first."""
         token = self._token(kmer)
-        length = np.linalg.norm(self.vectors, axis=1)
-        similarity = self.vectors @ self.vectors[token] / np.maximum(length * length[token], 1e-12)
-        others = np.flatnonzero((self.tokens > 0) & (np.arange(len(length)) != token))
-        best = others[np.argsort(-similarity[others], kind="stable")[:n]]
-        names = self.names
-        columns = {"kmer": [names[i] for i in best], "similarity": similarity[best], "count": self.tokens[best]}
-        return pd.DataFrame(columns)
+        return self._closest(self._unit()[token], [token], n)
+
+    def analogy(self, one: str, other: str, third: str, n: int = 10) -> pd.DataFrame:
+        """K-mers that are to `third` as `other` is to `one`: those nearest to other - one + third, as unit vectors.
+
+        Returns
+        -------
+        DataFrame
+            As `nearest`, without the three.
+
+        Notes
+        -----
+        The 3CosAdd rule of Mikolov et al., NAACL 2013.
+        """
+        tokens = [self._token(kmer) for kmer in (one, other, third)]
+        unit = self._unit()
+        target = unit[tokens[1]] - unit[tokens[0]] + unit[tokens[2]]
+        return self._closest(target / max(float(np.linalg.norm(target)), 1e-12), tokens, n)
 
     def loss(self, counts: CooccurrenceCounts) -> float:
-        """Expected loss per positive pair on counts of the same k, with the number of negatives of training."""
+        """Expected loss per positive pair on counts of the same k, by the objective of training.
+
+        Of counts that are lists (above k = 8) it is estimated from draws, the same ones each time.
+        """
         if counts.k != self.k:
             raise ShapeError(f"the counts are of {counts.k}-mers, the vectors of {self.k}-mers", value=counts.k)
-        return SkipGram(counts, self.record["settings"]["negatives"]).loss(self.vectors, self.contexts)
+        names = ("dim", "objective", "log_q", "negatives", "subsample", "iterations", "seed")
+        settings = {name: self.record["settings"][name] for name in names}
+        return Learning(device="cpu", **settings).loss(counts, self.vectors, self.contexts)
 
-    def embed(self, codes: Codes) -> NDArray[np.float64]:
-        """Mean vector of the k-mers of each window, the same for both strands.
+    def embed(self, codes: Codes, pool: Pool = "mean") -> NDArray[np.float64]:
+        """Pooled vectors of the k-mers of each window, the same for both strands.
 
         Parameters
         ----------
         codes : uint8, shape=(n, length)
             Base codes.
+        pool : {"mean", "sif"}
+            Mean, or mean weighted by smooth inverse frequency, a / (a + frequency in training), a = 0.001 (Arora et
+            al., ICLR 2017; their common component, which would be fitted to the windows, is not removed).
 
         Returns
         -------
@@ -180,62 +258,55 @@ class KmerEmbedding:
         Raises
         ------
         ShapeError
-            Where codes are not two-dimensional, or shorter than k.
+            Where codes are not two-dimensional, or shorter than a k-mer; or at an unknown pool.
         """
-        if codes.ndim != 2 or codes.shape[1] < self.k:
-            raise ShapeError(f"codes must have the shape (n, length), length >= {self.k}", value=codes.shape)
+        span = seed_offsets(self.spaced, self.k)[-1] + 1
+        if codes.ndim != 2 or codes.shape[1] < span:
+            raise ShapeError(f"codes must have the shape (n, length), length >= {span}", value=codes.shape)
+        if pool not in ("mean", "sif"):
+            raise ShapeError("pool is neither mean nor sif", value=pool)
+        weights = (self.tokens > 0).astype(np.float64)
+        if pool == "sif":
+            weights *= SIF_CONSTANT / (SIF_CONSTANT + self.tokens / max(self.tokens.sum(), 1))
         pooled = np.zeros((len(codes), self.dim))
         for first in range(0, len(codes), _EMBED_ROWS):
-            pooled[first : first + _EMBED_ROWS] = self._pool(codes[first : first + _EMBED_ROWS])
+            pooled[first : first + _EMBED_ROWS] = self._pool(codes[first : first + _EMBED_ROWS], weights)
         return pooled
 
-    def _pool(self, codes: Codes) -> NDArray[np.float64]:
-        tokens = canonical_tokens(codes, self.k)
+    def _pool(self, codes: Codes, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        tokens = canonical_tokens(codes, self.k, self.spaced)
         known = (tokens >= 0) & (self.tokens[tokens] > 0)
         rows, found = np.nonzero(known)[0], tokens[known]
         # summed in token order, not in order of position, so that both strands agree to the last bit
         counts = sparse.coo_array((np.ones(len(found)), (rows, found)), shape=(len(codes), len(self.tokens))).tocsr()
         counts.sum_duplicates()
-        return counts @ self.vectors.astype(np.float64) / np.maximum(counts.sum(1), 1)[:, None]
+        total = counts @ weights
+        return counts @ (self.vectors * weights[:, None]) / np.where(total > 0, total, 1)[:, None]
 
     def save(self, path: PathLike) -> None:
-        """Write an AnnData file (.h5ad): X = vectors, obs = canonical k-mers with count and GC, uns = the record."""
-        import anndata
-
-        names = self.names
-        gc = [sum(letter in "GC" for letter in name) / self.k for name in names]
-        obs = pd.DataFrame({"count": self.tokens, "gc": gc}, index=pd.Index(names, dtype=object))
-        data = anndata.AnnData(self.vectors, obs=obs, obsm={"context": self.contexts})
-        data.uns["format"] = _FORMAT
-        data.uns["provenance"] = json.dumps(self.record, sort_keys=True, allow_nan=False)
-        with atomic(path) as temporary:
-            data.write_h5ad(temporary)
+        """Write an AnnData file (.h5ad): X = vectors; obs = canonical k-mers, count, GC and CpG; uns = the record."""
+        storage.write_h5ad(path, self.names, self.vectors, self.contexts, self.tokens, self.record)
 
     @classmethod
     def load(cls, path: PathLike) -> Self:
         """Read vectors that `save` wrote; a FileFormatError where it is another or a damaged file."""
-        import anndata
-
-        remedy = "give a file written by KmerEmbedding.save, or run the kmers stage again"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", anndata.OldFormatWarning)  # its files are refused below
-                data = anndata.read_h5ad(existing(path))
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            raise FileFormatError(f"not a readable h5ad file: {error}", path=path, remedy=remedy) from None
-        if data.uns.get("format") != _FORMAT:
-            raise FileFormatError("an h5ad file, but not of k-mer vectors", path=path, remedy=remedy)
-        record = json.loads(data.uns["provenance"])
-        tokens, contexts = data.obs["count"].to_numpy(), data.obsm["context"]
-        return cls(len(data.obs_names[0]), np.asarray(data.X), np.asarray(contexts), tokens, record)
+        return cls(**storage.read_h5ad(path))
 
     def to_word2vec(self, path: PathLike) -> None:
         """Write word2vec text: a line "n_kmers dim", then the canonical form of each seen k-mer and its vector."""
-        seen = np.flatnonzero(self.tokens > 0)
+        seen, names = np.flatnonzero(self.tokens > 0), self.names
+        storage.write_word2vec(path, [names[i] for i in seen], self.vectors[seen])
+
+    def _unit(self) -> Table:
+        return self.vectors / np.maximum(np.linalg.norm(self.vectors, axis=1, keepdims=True), 1e-12)
+
+    def _closest(self, target: Table, without: list[int], n: int) -> pd.DataFrame:
+        similarity = self._unit() @ target
+        others = np.setdiff1d(np.flatnonzero(self.tokens > 0), without)
+        best = others[np.argsort(-similarity[others], kind="stable")[:n]]
         names = self.names
-        lines = [f"{names[i]} " + " ".join(f"{value:.6g}" for value in self.vectors[i].tolist()) for i in seen]
-        with atomic(path) as temporary:
-            Path(temporary).write_text("\n".join([f"{len(seen)} {self.dim}", *lines]) + "\n")
+        columns = {"kmer": [names[i] for i in best], "similarity": similarity[best], "count": self.tokens[best]}
+        return pd.DataFrame(columns)
 
     def _token(self, kmer: str) -> int:
         codes = encode(kmer)
@@ -249,59 +320,3 @@ class KmerEmbedding:
                 remedy="train on more sequence or with a smaller k",
             )
         return token
-
-
-def _chroms_of(regions: pd.DataFrame | None) -> list[str]:
-    return [] if regions is None else list(dict.fromkeys(regions["chrom"]))
-
-
-def _places(regions: pd.DataFrame | None, chroms: list[str]) -> list[list[Any]] | None:
-    """The regions on some chromosomes as plain values, chrom, start and end; None: the whole chromosomes."""
-    if regions is None:
-        return None
-    columns = regions.loc[regions["chrom"].isin(chroms), ["chrom", "start", "end"]].to_dict("list")
-    return [list(place) for place in zip(*columns.values(), strict=True)]
-
-
-def _check_settings(settings: dict[str, float]) -> None:
-    check_settings(**settings)
-    n_tokens = len(canonical_table(int(settings["k"]))[1])
-    if settings["dim"] > n_tokens:
-        raise ConfigError(
-            f"'dim' is larger than the number of strand-tied {settings['k']}-mers, {n_tokens}",
-            value=settings["dim"],
-            remedy=f"choose dim <= {n_tokens}, or a larger k",
-        )
-
-
-def _check_apart(
-    trained: list[str], held_out: list[str], regions: pd.DataFrame | None, validation_regions: pd.DataFrame | None
-) -> None:
-    """Refuse (SplitError) sequence for both training and validation, and nothing to train on."""
-    from genocontrast.genome.intervals import overlaps
-
-    remedy = "name each chromosome for one of the two only"
-    if not trained:
-        raise SplitError("no chromosome is left to train on", remedy=remedy)
-    both = sorted(set(trained) & set(held_out))
-    if not both:
-        return
-    if regions is None or validation_regions is None:
-        raise SplitError("chromosomes for both training and validation", value=both, remedy=remedy)
-    shared = overlaps(validation_regions, regions[regions["chrom"].isin(both)])
-    if shared.any():
-        raise SplitError(
-            f"{shared.sum():,} validation regions overlap a training region", remedy="leave a gap between the two"
-        )
-
-
-def _losses(history: list[dict[str, Any]], negatives: float) -> dict[str, Any]:
-    """Losses per positive pair at the start and of the fit that was kept, beside what they must beat."""
-    watched = "train" if history[0]["validation"] is None else "validation"
-    kept = min(history, key=lambda look: look[watched])
-    return {
-        "start": history[0],
-        "final": kept,
-        "best_constant": best_constant_loss(negatives),
-        "zero": zero_loss(negatives),
-    }

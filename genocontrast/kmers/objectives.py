@@ -1,48 +1,64 @@
-"""Skip-gram with negative sampling on co-occurrence counts: the exact expectation, with closed-form gradients.
+"""The expected losses of k-mer vectors on co-occurrence counts, exact, with closed-form gradients.
 
-Source: Mikolov et al., NIPS 2013 (the objective); Levy and Goldberg, NIPS 2014 (its optimum is a shifted PMI).
+With P_ij the share of the ordered pairs that have centre i and context j, n_i the share of those with centre i, q_j
+the share of context j among the negatives (its frequency to the power 0.75), kappa the negatives per positive and
+s_ij the product of centre vector i and context vector j:
+
+    sgns     L = sum_ij P_ij softplus(-t_ij) + kappa n_i q_j softplus(t_ij),  t = s, or s - log(kappa q_j) with log_q
+    infonce  L = sum_i n_i log sum_j r_j exp(s_ij) - sum_ij P_ij s_ij,        r = q, or 1 with log_q
+
+The best scores are log P_ij / (n_i q_j) up to a constant without, and log P_ij / n_i with the correction: pointwise
+mutual information, and log probabilities of the context. `infonce` is the limit of unlimited negatives, where log_q
+makes it the full softmax.
+
+Sources: Mikolov et al., NIPS 2013 (negative sampling); Levy and Goldberg, NIPS 2014 (its optimum); Gutmann and
+Hyvaerinen, JMLR 2012 (the corrected form, noise-contrastive estimation); van den Oord et al., 2018 (InfoNCE).
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult, minimize
 
-from genocontrast.errors import ShapeError
-from genocontrast.kmers.counting import CooccurrenceCounts
+from genocontrast.compiled import compiled
+from genocontrast.errors import ConfigError, ShapeError
+from genocontrast.kmers.counts import HELD_TOKENS, CooccurrenceCounts
 
 Table = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
 NOISE_POWER = 0.75
 """Exponent of the token frequencies that negatives are drawn by (word2vec's)."""
 _SMOOTHING = 0.1  # of the expected counts, added before the logarithm; .03 to 1 end within 3e-4 of each other
-_BLOCK = 64  # rows whose scores stay within the cache
-_OVERSAMPLING, _POWER_STEPS = 10, 2
-_CHECK_EVERY = 10  # iterations between looks at the validation loss
-_LEAST_GAIN = 1e-4  # a look that gains less than this ends the fit
-_LOG = logging.getLogger(__name__)
+_BLOCK = 64  # rows whose scores stay within the processor's cache
+_STRIPS = 8  # groups of rows that threads work on; their number is fixed, so that sums do not depend on the threads
 
 
-def zero_loss(negatives: float) -> float:
-    """Loss per positive pair where all vectors are zero."""
-    return float((1 + negatives) * np.log(2))
+def kept(tokens: NDArray[np.int64], subsample: float) -> Floats:
+    """Probability that an occurrence of each token is kept, word2vec's sqrt(t / f) + t / f, at most 1.
+
+    In expectation pairs weigh less by that of both their tokens. word2vec leaves tokens out before it looks for
+    neighbours, so that its windows also reach further; this one's do not.
+    """
+    frequency = tokens / max(tokens.sum(), 1)
+    ratio = np.divide(subsample, frequency, where=frequency > 0, out=np.ones(len(tokens)))
+    return np.minimum(1, np.sqrt(ratio) + ratio) if subsample else np.ones(len(tokens))
 
 
-def best_constant_loss(negatives: float) -> float:
-    """Loss per positive pair of the best score that is the same for all pairs, -log(negatives)."""
-    return float(np.log1p(negatives) + negatives * np.log1p(1 / negatives))
+def noise(tokens: NDArray[np.int64]) -> Floats:
+    """Share of each token among the negatives."""
+    weight = tokens**NOISE_POWER
+    return weight / weight.sum()
 
 
-class SkipGram:
+class Objective(ABC):
     """The expected loss of two tables of vectors, one for centres and one for contexts, per positive pair.
-
-    Positives are drawn from the counts; each brings `negatives` contexts, in expectation, drawn in proportion to
-    the token frequencies to the power 0.75, both from the same counts.
 
     Two tables, because the scores of most pairs must be negative, that of a k-mer with itself included, which the
     Gram matrix of a single table cannot give.
@@ -50,187 +66,253 @@ class SkipGram:
     Parameters
     ----------
     counts : CooccurrenceCounts
+        With a cell for every pair. Positives and noise come from the same counts.
     negatives : float
-        Negative samples per positive pair.
+        Negative samples per positive pair; for "sgns" only.
+    log_q : bool
+        Correct the scores for the negatives' frequencies (see the module).
+    subsample : float
+        Frequency above which tokens are thinned; 0: none is.
+    device : str
+        "cpu": compiled loops in float32. Anything else is a device of torch, or "torch:cpu".
+    dtype : str
+        "float32" or, on a device of torch, "float64".
 
     Raises
     ------
     ShapeError
         Where the counts hold no pair.
+    ConfigError
+        Where they are lists.
     """
 
-    def __init__(self, counts: CooccurrenceCounts, negatives: float) -> None:
-        total = float(counts.pairs.sum())
-        if not total:
+    def __init__(
+        self,
+        counts: CooccurrenceCounts,
+        negatives: float = 5.0,
+        *,
+        log_q: bool = False,
+        subsample: float = 0.0,
+        device: str = "cpu",
+        dtype: str = "float32",
+    ) -> None:
+        if counts.cells is not None:
+            raise ConfigError("the exact objective needs a cell for every pair", value=f"k = {counts.k}")
+        keep = kept(counts.tokens, subsample)
+        marginal = counts.marginals(keep)
+        if not marginal.any():
             raise ShapeError("the counts hold no pair of k-mers", remedy="count longer sequences, or a smaller k")
-        pairs = counts.pairs if isinstance(counts.pairs, np.ndarray) else counts.pairs.astype(np.float32).toarray()
-        self.positive: Table = pairs.astype(np.float32, copy=isinstance(counts.pairs, np.ndarray))
-        self.positive /= total
-        noise = counts.tokens**NOISE_POWER
-        self.noise = (noise / noise.sum()).astype(np.float32)
-        centres = np.asarray(counts.pairs.sum(1), np.float64).ravel() / total
-        self.negative_centre = (negatives * centres).astype(np.float32)
-        self.scale: Table = np.sqrt(np.maximum(counts.tokens, 1) / counts.tokens.mean()).astype(np.float32)[:, None]
+        self.counts, self.negatives, self.log_q = counts, negatives, log_q
+        self.scale = np.sqrt(np.maximum(counts.tokens, 1) / counts.tokens.mean()).astype(np.float32)[:, None]
         """Square roots of the relative frequencies, shape=(n_tokens, 1): the coordinates to optimise in."""
+        self._keep = (keep / np.sqrt(marginal.sum())).astype(np.float32)
+        self._centre, self._noise = marginal / marginal.sum(), noise(counts.tokens)
+        self._torch = None if device == "cpu" else _Torch(device, dtype)
+        self._held: Any = None
+        self._expected = 1.0  # negatives that count as much as a positive does, for each
+        self._prepare()
+        if len(marginal) <= HELD_TOKENS:
+            self._held = self._array(self._positive(slice(0, len(marginal))))
 
     def loss(self, words: Table, contexts: Table) -> float:
         """Loss of two tables, each of shape=(n_tokens, dim)."""
-        return sum(self._row_loss(rows, words[rows] @ contexts.T)[0] for rows in self._blocks())
+        words, contexts = self._array(words), self._array(contexts)
+        return self.loss_of_scores(lambda rows: words[rows] @ contexts.T)
+
+    def loss_of_scores(self, scores: Callable[[slice], Any]) -> float:
+        """Loss of the scores that a function gives for some rows, shape=(rows, n_tokens)."""
+        return sum(self._in_strips(lambda rows: self._block(rows, self._array(scores(rows)))))
 
     def loss_and_gradient(self, words: Table, contexts: Table) -> tuple[float, Table, Table]:
         """Loss, and its gradient in each table, shape=(n_tokens, dim)."""
-        loss, for_words, for_contexts = 0.0, np.empty_like(words), np.zeros_like(contexts)
-        for rows in self._blocks():
+        words, contexts = self._array(words), self._array(contexts)
+        for_words = self._array(np.empty(words.shape, np.float32))
+        sums: dict[int, Any] = {}
+
+        def work(rows: slice) -> float:
             scores = words[rows] @ contexts.T  # (block, n_tokens)
-            part, weight, exponential = self._row_loss(rows, scores)
-            loss += part
-            # d loss / d score = (positive + negative) * sigmoid(score) - positive
-            scores = np.where(scores < 0, exponential, np.float32(1)) / (1 + exponential)
-            scores *= weight
-            scores -= self.positive[rows]
+            part = self._block(rows, scores)
             for_words[rows] = scores @ contexts
-            for_contexts += scores.T @ words[rows]
-        return loss, for_words, for_contexts
+            strip = rows.start // self._strip
+            sums[strip] = scores.T @ words[rows] + sums.get(strip, 0)
+            return part
 
-    def start(self, dim: int, seed: int) -> tuple[Table, Table]:
-        """Both tables from the singular value decomposition of the shifted PMI, the optimum of the loss at full rank.
+        loss = sum(self._in_strips(work))
+        return loss, self._plain(for_words), self._plain(sum(sums[strip] for strip in sorted(sums)))
 
-        The PMI is smoothed, and weighted by the root of the tokens' frequencies on either side, so that the
-        approximation is best where the loss weighs most. The decomposition is randomised (Halko et al., SIAM Rev 2011).
-        """
-        expected = self.negative_centre[:, None] * self.noise
-        pmi = np.log((self.positive + _SMOOTHING * expected) / np.where(expected > 0, expected, 1), where=expected > 0,
-                     out=np.zeros_like(expected))  # fmt: skip
-        pmi *= self.scale
-        pmi *= self.scale.T
-        return tuple(table / self.scale for table in _truncated_svd(pmi, dim, seed))  # type: ignore[return-value]
+    def best_scores(self, rows: slice, smoothing: float = _SMOOTHING) -> Table:
+        """The scores of least loss, were there no limit to the dimensions; the positives are smoothed first."""
+        expected = self._centre[rows, None] * self._noise * self._expected
+        positive = self._plain(self._positive(rows)) + smoothing * expected
+        base = self._centre[rows, None] if self.log_q else expected
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = np.log(positive / base)
+        return np.where(np.isfinite(scores), scores, 0).astype(np.float32)
 
-    def _blocks(self) -> Iterator[slice]:
-        for first in range(0, len(self.noise), _BLOCK):
-            yield slice(first, first + _BLOCK)
+    def uninformed(self) -> dict[str, float]:
+        """Losses of scores that tell nothing: the best constant, and zero."""
+        from scipy.optimize import minimize_scalar
 
-    def _row_loss(self, rows: slice, scores: Table) -> tuple[float, Table, Table]:
-        """Loss of some rows, the weight of each pair and exp(-|score|)."""
-        positive = self.positive[rows]
-        weight = self.negative_centre[rows, None] * self.noise
-        weight += positive
+        best = minimize_scalar(self._constant, bounds=(-50, 50), method="bounded", options={"xatol": 1e-9})
+        return {"best_constant": float(best.fun), "zero": float(self._constant(0.0))}
+
+    @property
+    def _strip(self) -> int:
+        return -(-len(self._noise) // (_STRIPS * _BLOCK)) * _BLOCK
+
+    def _in_strips(self, work: Callable[[slice], float]) -> list[float]:
+        """What the work gives for blocks of rows, in order; strips of blocks run side by side on the CPU."""
+        n = len(self._noise)
+        strips = [range(first, min(first + self._strip, n), _BLOCK) for first in range(0, n, self._strip)]
+
+        def run(starts: range) -> list[float]:
+            return [work(slice(first, min(first + _BLOCK, starts.stop))) for first in starts]
+
+        if self._torch is not None or len(strips) == 1:
+            return [part for starts in strips for part in run(starts)]
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            return [part for parts in pool.map(run, strips) for part in parts]
+
+    def _positive(self, rows: slice) -> Any:
+        """P of some rows, shape=(rows, n_tokens)."""
+        if self._held is not None:
+            return self._held[rows]
+        positive = self.counts.rows(rows.start, rows.stop)
+        positive *= self._keep[rows, None]
+        positive *= self._keep
+        return positive
+
+    def _array(self, values: Any) -> Any:
+        return values if self._torch is None else self._torch.array(values)
+
+    def _plain(self, values: Any) -> Any:
+        return values if self._torch is None else self._torch.plain(values)
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make the arrays that `_block` needs."""
+
+    @abstractmethod
+    def _block(self, rows: slice, scores: Any) -> float:
+        """Loss of some rows; their scores are overwritten by its derivative in them."""
+
+    @abstractmethod
+    def _constant(self, score: float) -> float:
+        """Loss of a constant score."""
+
+
+class SkipGram(Objective):
+    """Skip-gram with negative sampling, in expectation."""
+
+    def _prepare(self) -> None:
+        self._expected = self.negatives
+        drawn = self.negatives * self._noise
+        offset = -np.log(drawn, where=drawn > 0, out=np.zeros_like(drawn))
+        self._offset = offset if self.log_q else np.zeros_like(drawn)
+        arrays = (self.negatives * self._centre, self._noise, self._offset)
+        self._rows, self._columns, self._shift = (self._array(array.astype(np.float32)) for array in arrays)
+
+    def _block(self, rows: slice, scores: Any) -> float:
+        positive = self._array(self._positive(rows))
+        if self.log_q:
+            scores += self._shift
+        if self._torch is not None:
+            return self._torch.skip_gram(scores, positive, self._rows[rows], self._columns)
         exponential = np.abs(scores)
         np.exp(np.negative(exponential, out=exponential), out=exponential)
-        softplus = np.log(1 + exponential)
-        softplus += np.maximum(scores, 0)
-        return float(np.vdot(weight, softplus)) - float(np.vdot(positive, scores)), weight, exponential
+        return compiled(_skip_gram, fastmath=True)(scores, exponential, positive, self._rows[rows], self._columns)
+
+    def _constant(self, score: float) -> float:
+        logit = score + self._offset
+        weight = self._centre + self.negatives * self._noise
+        return float(weight @ np.logaddexp(0, logit) - self._centre @ logit)
 
 
-@dataclass
-class Fit:
-    """Two fitted tables and how they came about."""
+class InfoNce(Objective):
+    """InfoNCE of unlimited negatives, or the full softmax with `log_q`."""
 
-    words: Table
-    contexts: Table
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """Iteration, training loss and (or null) validation loss, from the start on."""
+    def _prepare(self) -> None:
+        seen = self._noise > 0
+        weight = seen if self.log_q else self._noise
+        self._log_weight = np.log(weight, where=seen, out=np.full(len(seen), -np.inf))
+        arrays = (self._centre, self._log_weight)
+        self._rows, self._columns = (self._array(array.astype(np.float32)) for array in arrays)
 
+    def _block(self, rows: slice, scores: Any) -> float:
+        positive, centre = self._array(self._positive(rows)), self._rows[rows]
+        if self._torch is not None:
+            return self._torch.info_nce(scores, positive, centre, self._columns)
+        attraction = float(np.vdot(positive, scores))
+        scores += self._columns
+        largest = scores.max(1, keepdims=True)
+        np.exp(np.subtract(scores, largest, out=scores), out=scores)
+        partition = scores.sum(1, keepdims=True)
+        scores *= centre[:, None] / partition
+        scores -= positive
+        return float(centre @ (np.log(partition) + largest)[:, 0]) - attraction
 
-def fit_tables(train: SkipGram, validation: SkipGram | None, dim: int, seed: int, iterations: int) -> Fit:
-    """Minimise the loss by L-BFGS from the decomposition of the shifted PMI.
-
-    The validation loss, where there is one, is looked at every ten iterations; the fit ends when it stops falling and
-    gives back the tables of the best look.
-
-    Parameters
-    ----------
-    train, validation : SkipGram
-        The losses to minimise and to watch.
-    dim : int
-        Length of the vectors.
-    seed : int
-        Seed of the randomised decomposition.
-    iterations : int
-        Largest number of L-BFGS iterations.
-
-    Returns
-    -------
-    Fit
-        The tables in their balanced form (see `balanced`).
-    """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    # the products are small: a second BLAS thread gains nothing, and results would depend on the number of cores
-    with threadpool_limits(1, user_api="blas"):
-        state = _Descent(train, validation, dim)
-        start = np.concatenate([table * train.scale for table in train.start(dim, seed)])
-        state.look(0, start, train.loss(*state.tables(start)))
-        options = {"maxiter": iterations, "ftol": 1e-7, "gtol": 1e-9}
-        minimize(state.value, start.ravel(), jac=True, method="L-BFGS-B", callback=state.step, options=options)
-        state.finish()
-        return Fit(*balanced(*state.tables(state.best)), state.history)
+    def _constant(self, score: float) -> float:
+        return float(np.logaddexp.reduce(self._log_weight))
 
 
-class _Descent:
-    """The optimiser's view of the loss: one float64 vector, in coordinates scaled by the tokens' frequencies.
-
-    Without the scaling rare k-mers hardly move: the same loss takes more than twice the iterations.
-    """
-
-    def __init__(self, train: SkipGram, validation: SkipGram | None, dim: int) -> None:
-        self.train, self.validation, self.dim = train, validation, dim
-        self.history: list[dict[str, Any]] = []
-        self.iteration, self.latest = 0, (np.zeros(0), 0.0)
-        self.best, self.best_loss = np.zeros(0), np.inf
-
-    def tables(self, x: NDArray) -> tuple[Table, Table]:
-        words, contexts = x.astype(np.float32).reshape(2, -1, self.dim)
-        return words / self.train.scale, contexts / self.train.scale
-
-    def value(self, x: NDArray) -> tuple[float, NDArray[np.float64]]:
-        loss, *gradients = self.train.loss_and_gradient(*self.tables(x))
-        return loss, np.concatenate([part / self.train.scale for part in gradients]).ravel().astype(np.float64)
-
-    def step(self, intermediate_result: OptimizeResult) -> None:
-        self.iteration += 1
-        self.latest = (intermediate_result.x.copy(), float(intermediate_result.fun))
-        if self.iteration % _CHECK_EVERY == 0 and self.look(self.iteration, *self.latest) < _LEAST_GAIN:
-            raise StopIteration
-
-    def finish(self) -> None:
-        if self.iteration > self.history[-1]["iteration"]:
-            self.look(self.iteration, *self.latest)
-
-    def look(self, iteration: int, x: NDArray, train_loss: float) -> float:
-        """Record the losses, keep the best; gives by how much the watched loss fell."""
-        held_out = None if self.validation is None else self.validation.loss(*self.tables(x))
-        self.history.append({"iteration": iteration, "train": train_loss, "validation": held_out})
-        beside = "" if held_out is None else f", held out {held_out:.4f}"
-        _LOG.info("k-mer vectors: iteration %d, loss %.4f%s", iteration, train_loss, beside)
-        watched = train_loss if held_out is None else held_out
-        gain = self.best_loss - watched
-        if gain > 0:
-            self.best, self.best_loss = x.copy(), watched
-        return gain
+OBJECTIVES: dict[str, type[Objective]] = {"sgns": SkipGram, "infonce": InfoNce}
 
 
-def balanced(words: Table, contexts: Table) -> tuple[Table, Table]:
-    """The two tables with the same scores whose columns are orthogonal, equally long in both, longest first.
+class _Torch:
+    """The same on a device of torch, in either precision."""
 
-    Any invertible map of one table can be undone in the other, so similarities within a table mean something only
-    once this freedom is taken away. Signs: the largest entry of each column of words is positive.
-    """
-    (q_words, r_words), (q_contexts, r_contexts) = (
-        np.linalg.qr(table.astype(np.float64)) for table in (words, contexts)
-    )
-    left, size, right = np.linalg.svd(r_words @ r_contexts.T)
-    left, right = q_words @ left, q_contexts @ right.T
-    largest = left[np.abs(left).argmax(0), np.arange(left.shape[1])]
-    factor = np.sqrt(size) * np.where(largest < 0, -1, 1)
-    return (left * factor).astype(np.float32), (right * factor).astype(np.float32)
+    def __init__(self, device: str, dtype: str) -> None:
+        import torch
+
+        self.device, self.dtype = torch.device(device.removeprefix("torch:")), getattr(torch, dtype)
+
+    def array(self, values: Any) -> Any:
+        import torch
+
+        return torch.as_tensor(values, dtype=self.dtype, device=self.device)
+
+    def plain(self, values: Any) -> NDArray[Any]:
+        return values.cpu().numpy() if hasattr(values, "cpu") else values
+
+    def skip_gram(self, scores: Any, positive: Any, rows: Any, columns: Any) -> float:
+        from torch.nn.functional import softplus
+
+        weight = positive + rows[:, None] * columns
+        loss = (weight * softplus(scores, threshold=80) - positive * scores).double().sum()
+        scores.sigmoid_().mul_(weight).sub_(positive)
+        return float(loss)
+
+    def info_nce(self, scores: Any, positive: Any, centre: Any, columns: Any) -> float:
+        attraction = (positive * scores).double().sum()
+        scores += columns
+        partition = scores.logsumexp(1)
+        loss = (centre * partition).double().sum() - attraction
+        scores.sub_(partition[:, None]).exp_().mul_(centre[:, None]).sub_(positive)
+        return float(loss)
 
 
-def _truncated_svd(matrix: Table, dim: int, seed: int) -> tuple[Table, Table]:
-    """Left and right singular vectors, each times the root of the singular values, shape=(n, dim)."""
-    size = (matrix.shape[1], dim + _OVERSAMPLING)
-    basis = np.linalg.qr(matrix @ np.random.default_rng(seed).standard_normal(size, dtype=np.float32))[0]
-    for _ in range(_POWER_STEPS):
-        basis = np.linalg.qr(matrix @ np.linalg.qr(matrix.T @ basis)[0])[0]
-    left, values, right = np.linalg.svd(basis.T @ matrix, full_matrices=False)
-    root = np.sqrt(values[:dim])
-    return (basis @ left)[:, :dim] * root, right[:dim].T * root
+def _skip_gram(scores: Any, exponential: Any, positive: Any, rows: Any, columns: Any) -> float:
+    """Loss of a block of scores, overwritten by its slopes; `exponential` is exp(-|score|)."""
+    total = 0.0
+    for i in range(scores.shape[0]):
+        part: Any = np.float32(0)
+        row = rows[i]
+        for j in range(scores.shape[1]):
+            score, small, pair = scores[i, j], exponential[i, j], positive[i, j]
+            weight = pair + row * columns[j]
+            # log(1 + x) = 2 artanh(x / (2 + x)), whose series is exact to the last bit of a float32 for x <= 1
+            z = small / (np.float32(2) + small)
+            square = z * z
+            series = square * np.float32(1 / 13) + np.float32(1 / 11)
+            series = square * series + np.float32(1 / 9)
+            series = square * series + np.float32(1 / 7)
+            series = square * series + np.float32(1 / 5)
+            series = square * series + np.float32(1 / 3)
+            softplus = np.float32(2) * z * (square * series + np.float32(1))
+            softplus += np.float32(0.5) * (score + abs(score))
+            inverse = np.float32(1) / (np.float32(1) + small)
+            sigmoid = inverse if score > np.float32(0) else small * inverse
+            part += weight * softplus - pair * score
+            scores[i, j] = weight * sigmoid - pair
+        total += part
+    return total

@@ -3,17 +3,20 @@ import pytest
 
 
 class StandInGenome:
-    """Chromosomes in memory, with the two members of Genome that the k-mer stage uses."""
+    """Chromosomes in memory, with the members of Genome that the k-mer stage uses."""
 
-    def __init__(self, chromosomes, **_):
-        self._codes = dict(chromosomes)
+    def __init__(self, chromosomes, masks=None):
+        self._codes, self._masks = dict(chromosomes), masks or {}
         self.sizes = {chrom: len(codes) for chrom, codes in self._codes.items()}
 
     def chromosome(self, chrom):
         return self._codes[chrom]
 
+    def soft_mask(self, chrom):
+        return self._masks.get(chrom, np.zeros(self.sizes[chrom], bool))
 
-@pytest.fixture
+
+@pytest.fixture(scope="session")
 def genome_of():
     return StandInGenome
 

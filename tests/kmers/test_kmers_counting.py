@@ -1,5 +1,4 @@
 import re
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -8,61 +7,91 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genocontrast.errors import ConfigError, NamingError, RegionError, ShapeError
-from genocontrast.kmers import count_cooccurrences, count_genome, counting
-from genocontrast.kmers.counting import check_memory
-from genocontrast.sequence import canonical_table, encode, kmer_name, reverse_complement
+from genocontrast.genome import Genome, Reads
+from genocontrast.kmers import count_kmers, counting
+from genocontrast.kmers.counting import affordable_share, check_memory, count_cooccurrences
+from genocontrast.sequence import canonical_table, decode, encode, kmer_name, reverse_complement
 
 DNA = st.text(alphabet="ACGTN", max_size=60)
-
-
-def dense(counts):
-    return counts.pairs if isinstance(counts.pairs, np.ndarray) else counts.pairs.toarray()
+SEEDS = [None, "1101011", "10101", "11011"]
 
 
 def entries(counts):
-    """{(k-mer, k-mer): units} of all pairs that occur, and {k-mer: n}, by name."""
+    """{(k-mer, k-mer): units} of all ordered pairs that occur, and {k-mer: n}, by name."""
     names = [kmer_name(int(i), counts.k) for i in canonical_table(counts.k)[1]]
-    rows, columns = counts.pairs.nonzero()
-    pairs = {(names[i], names[j]): int(counts.pairs[i, j]) for i, j in zip(rows, columns, strict=True)}
+    pairs = {}
+    if counts.settings.sparse:
+        for a, b, weights in counts.pairs():
+            for i, j, weight in zip(a, b, weights, strict=True):
+                pairs[names[i], names[j]] = pairs[names[j], names[i]] = int(weight) * (2 if i == j else 1)
+    else:
+        cells = np.flatnonzero(counts.values)
+        rows = ((np.sqrt(8 * cells + 1) - 1) / 2).astype(int)
+        for cell, row in zip(cells, rows, strict=True):
+            a, b = names[cell - row * (row + 1) // 2], names[row]
+            pairs[a, b] = pairs[b, a] = int(counts.values[cell]) * (2 if a == b else 1)
     return pairs, {names[i]: int(counts.tokens[i]) for i in np.flatnonzero(counts.tokens)}
 
 
-def by_hand(sequence, k, window):
+def by_hand(sequence, k, window, skip=0, spaced=None):
     """The same, from strings and nested loops."""
     pairs, tokens = {}, {}
+    seed = spaced or "1" * k
     for run in re.findall("[ACGT]+", sequence):
-        kmers = [run[i : i + k] for i in range(len(run) - k + 1)]
+        spans = [run[i : i + len(seed)] for i in range(len(run) - len(seed) + 1)]
+        kmers = ["".join(base for base, used in zip(span, seed, strict=True) if used == "1") for span in spans]
         names = [min(kmer, kmer[::-1].translate(str.maketrans("ACGT", "TGCA"))) for kmer in kmers]
         for i, centre in enumerate(names):
             tokens[centre] = tokens.get(centre, 0) + 1
             for j, context in enumerate(names):
-                if 0 < abs(i - j) <= window:
-                    pairs[centre, context] = pairs.get((centre, context), 0) + window - abs(i - j) + 1
+                distance = abs(i - j) - skip
+                if 0 < distance <= window:
+                    pairs[centre, context] = pairs.get((centre, context), 0) + window - distance + 1
     return pairs, tokens
 
 
-@settings(deadline=None, max_examples=60)
-@given(DNA, st.integers(3, 5), st.integers(1, 7))
-def test_counts_equal_nested_loops_over_strings(sequence, k, window):
-    assert entries(count_cooccurrences(encode(sequence), k, window)) == by_hand(sequence, k, window)
+def random_codes(size, seed=1):
+    return np.random.default_rng(seed).choice(5, size, p=[0.3, 0.15, 0.2, 0.345, 0.005]).astype(np.uint8)
 
 
-@pytest.mark.parametrize("k", range(3, 9))
-@pytest.mark.parametrize("window", [1, 5, 12])
-def test_counts_equal_nested_loops_for_every_k(k, window):
+@settings(max_examples=60)
+@given(DNA, st.sampled_from(SEEDS), st.integers(1, 7), st.integers(0, 6))
+def test_counts_equal_nested_loops_over_strings(sequence, spaced, window, skip):
+    k = 4 if spaced is None else spaced.count("1")
+    counts = count_cooccurrences(encode(sequence), k, window, skip=skip, spaced=spaced)
+    assert entries(counts) == by_hand(sequence, k, window, skip, spaced)
+
+
+WINDOWS = [(1, 0), (5, 0), (12, 0), (5, 9), (20, 20)]
+
+
+# each table of k = 8 takes 2 GB: one is enough
+@pytest.mark.parametrize(
+    ("k", "window", "skip"), [(k, *around) for k in range(3, 11) for around in (WINDOWS if k != 8 else [(5, 3)])]
+)
+def test_counts_equal_nested_loops_for_every_k(k, window, skip):
     letters = np.random.default_rng(k).choice(list("ACGTN"), 700, p=[0.3, 0.2, 0.2, 0.28, 0.02])
-    sequence = "".join(letters) + "ACGT" * 10  # the tail is all palindromes and self-pairs
-    assert entries(count_cooccurrences(encode(sequence), k, window)) == by_hand(sequence, k, window)
+    sequence = "".join(letters) + "ACGT" * 12  # the tail is all palindromes and self-pairs
+    assert entries(count_cooccurrences(encode(sequence), k, window, skip=skip)) == by_hand(sequence, k, window, skip)
 
 
-@pytest.mark.parametrize("k", range(3, 9))
+@pytest.mark.parametrize("k", range(3, 11))
 def test_both_strands_give_identical_counts(k):
-    codes = np.random.default_rng(1).choice(5, 5000, p=[0.3, 0.15, 0.2, 0.345, 0.005]).astype(np.uint8)
+    codes = random_codes(5000)
     forward, backward = (count_cooccurrences(strand, k, 5) for strand in (codes, reverse_complement(codes)))
     assert forward.total > 0
-    assert abs(forward.pairs - backward.pairs).max() == 0
-    assert abs(forward.pairs - forward.pairs.T).max() == 0
+    np.testing.assert_array_equal(forward.values, backward.values)
     np.testing.assert_array_equal(forward.tokens, backward.tokens)
+    if k > 8:
+        np.testing.assert_array_equal(forward.cells, backward.cells)
+
+
+@pytest.mark.parametrize("options", [{"skip": 3}, {"spaced": "1101011"}, {"share": 0.3}, {"skip": 2, "share": 0.6}])
+def test_both_strands_give_identical_counts_with_every_option(options):
+    codes = random_codes(5000)
+    forward, backward = (count_cooccurrences(strand, 5, 5, **options) for strand in (codes, reverse_complement(codes)))
+    assert forward.total > 0
+    assert entries(forward) == entries(backward)
 
 
 def test_a_palindrome_counts_once_and_pairs_with_itself_in_both_orders():
@@ -90,81 +119,157 @@ def test_weights_are_those_of_a_random_window():
     assert counts.total == 10 / 2
 
 
-@pytest.mark.parametrize("k", [3, 6, 7])
-def test_pieces_blocks_and_batches_change_nothing(k, monkeypatch, genome_of):
-    codes = np.random.default_rng(3).choice(5, 4000, p=[0.3, 0.2, 0.2, 0.295, 0.005]).astype(np.uint8)
+def test_skipping_leaves_out_all_kmers_that_share_bases():
+    counts = count_cooccurrences(encode("AAACCC"), 3, 2, skip=2)
+    assert entries(counts)[0] == {("AAA", "CCC"): 2, ("CCC", "AAA"): 2}  # distance 3, the nearest of the window
+
+
+@pytest.mark.parametrize("k", [3, 6, 7, 9])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pieces_batches_rounds_and_threads_change_nothing(k, threads, monkeypatch, genome_of):
+    codes = random_codes(4000, seed=3)
     genome = genome_of({"a": codes[:1500], "b": codes[1500:1503], "c": codes[1503:]})
-    whole = count_genome(genome, genome.sizes, k, 5)
-    monkeypatch.setattr(counting, "_BLOCK", 37)
-    monkeypatch.setattr(counting, "_PIECE", 100)
-    monkeypatch.setattr(counting, "_BATCH", 10)
-    cut = count_genome(genome, genome.sizes, k, 5)
-    assert abs(whole.pairs - cut.pairs).max() == 0
-    np.testing.assert_array_equal(whole.tokens, cut.tokens)
+    whole = count_kmers(genome, k, 5, threads=1)
+    for name, value in {
+        "_PIECE": 37,
+        "_BATCH": 10,
+        "_COPIED_CELLS": 100 if k == 6 else 1 << 27,
+        "_LISTED_PIECES": 3,
+    }.items():
+        monkeypatch.setattr(counting, name, value)
+    cut = count_kmers(genome, k, 5, threads=threads)
+    assert entries(whole) == entries(cut)
 
 
-@pytest.mark.parametrize("k", [4, 7])
-def test_chromosomes_add_up_exactly(k, markov_codes, genome_of):
-    genome = genome_of(markov_codes)
-    both = count_genome(genome, ["chrA", "chrB"], k, 5)
-    apart = count_genome(genome, ["chrB"], k, 5) + count_genome(genome, ["chrA"], k, 5)
-    assert abs(both.pairs - apart.pairs).max() == 0
-    np.testing.assert_array_equal(both.tokens, apart.tokens)
-    joined = count_cooccurrences(np.concatenate([markov_codes["chrA"], markov_codes["chrB"]]), k, 5)
-    assert joined.total > both.total  # pairs across the border, were there none
+def test_a_cell_may_pass_32_bits(monkeypatch):
+    codes = np.zeros(3000, np.uint8)
+    once = count_cooccurrences(codes, 3, 5)
+    sink = counting._Table(once.settings, 1)
+    sink.values[0] = 2**32 - 100
+    sink.add(sink.tokens(codes, counting._pieces(codes, 3)), counting._pieces(codes, 3))
+    assert sink.values.dtype == np.uint64
+    assert sink.values[0] == 2**32 - 100 + int(once.values[0])
 
 
-def test_counts_of_different_windows_do_not_add():
-    codes = encode("ACGTTGCATG")
-    with pytest.raises(ShapeError, match="window=2"):
-        count_cooccurrences(codes, 3, 1) + count_cooccurrences(codes, 3, 2)
+def test_rounds_end_before_32_bits_could_overflow():
+    k, window = 3, 20
+    counts = count_cooccurrences(np.zeros(30_000_000, np.uint8), k, window)
+    exact = sum((30_000_000 - k + 1 - distance) * (window - distance + 1) for distance in range(1, window + 1))
+    assert int(counts.values[0]) == exact > 2**32
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_share_is_drawn_without_bias(share):
+    codes = random_codes(60_000)
+    whole, drawn = (count_cooccurrences(codes, 3, 5, share=part) for part in (1.0, share))
+    assert drawn.total / whole.total == pytest.approx(share, rel=0.02)
+    np.testing.assert_array_equal(whole.tokens, drawn.tokens)
+    every, some = entries(whole)[0], entries(drawn)[0]
+    ratios = np.array([some.get(pair, 0) / every[pair] for pair in every if every[pair] > 2000])
+    assert len(ratios) > 50
+    assert ratios.mean() == pytest.approx(share, rel=0.03)
+    assert ratios.std() < 0.2 * share + 0.02  # no pair is always or never drawn
+
+
+def test_a_share_draws_reads_of_one_length_at_different_places():
+    # were the draw made by position alone, each of these reads would lose the same pairs
+    reads = np.concatenate([np.append(np.random.default_rng(i).integers(0, 4, 30), 4) for i in range(400)])
+    some = count_cooccurrences(reads.astype(np.uint8), 4, 1, share=0.5)
+    whole = count_cooccurrences(reads.astype(np.uint8), 4, 1)
+    assert some.total / whole.total == pytest.approx(0.5, abs=0.03)
+
+
+def test_soft_masked_bases_can_be_left_out(genome_of):
+    sequence = "ACGTTGCATGACCTGATTACA"
+    mask = np.zeros(len(sequence), bool)
+    mask[9:12] = True
+    genome = genome_of({"c": encode(sequence)}, {"c": mask})
+    assert entries(count_kmers(genome, 3, 4)) == by_hand(sequence, 3, 4)
+    masked = count_kmers(genome, 3, 4, soft_masked=False)
+    assert entries(masked) == by_hand(sequence[:9] + "NNN" + sequence[12:], 3, 4)
 
 
 def test_each_region_is_a_sequence_of_its_own(genome_of):
     sequence = "ACGTTGCATGACCTGATTACA"
     genome = genome_of({"c": encode(sequence), "d": encode("AAAAAAAA")})
     regions = pd.DataFrame({"chrom": ["c", "c", "d"], "start": [0, 8, 0], "end": [9, 20, 8]})
-    counts = count_genome(genome, ["c"], 3, 4, regions)
+    counts = count_kmers(genome, 3, 4, chroms=["c"], regions=regions)
     assert entries(counts) == by_hand(sequence[:9] + "N" + sequence[8:20], 3, 4)
+    assert counts.sequences == {"c": 21}
+    assert count_kmers(genome, 3, 4, regions=regions).sequences == {"c": 21, "d": 8}
+
+
+def test_fasta_fastq_and_bam_give_the_same_counts(tmp_path, genome_of):
+    import pysam
+
+    texts = {f"read{i}": decode(random_codes(80, seed=i)) for i in range(60)}
+    (tmp_path / "g.fa").write_text("".join(f">{name}\n{text}\n" for name, text in texts.items()))
+    (tmp_path / "r.fastq").write_text("".join(f"@{name}\n{text}\n+\n{'I' * 80}\n" for name, text in texts.items()))
+    with pysam.AlignmentFile(tmp_path / "r.bam", "wb", header={"HD": {"VN": "1.6"}}) as bam:
+        for name, text in texts.items():
+            read = pysam.AlignedSegment()
+            read.query_name, read.query_sequence, read.flag = name, text, 4
+            bam.write(read)
+    expected = entries(count_kmers(genome_of({name: encode(text) for name, text in texts.items()}), 4, 5))
+    for source in (tmp_path / "g.fa", tmp_path / "r.fastq", str(tmp_path / "r.bam"), Genome(tmp_path / "g.fa")):
+        assert entries(count_kmers(source, 4, 5)) == expected
+    assert count_kmers(Reads(tmp_path / "r.bam"), 4, 5).sequences["r.bam"] == sum(
+        len(text) - text.count("N") for text in texts.values()
+    )
+    with pytest.raises(ConfigError, match="reads have no chromosomes"):
+        count_kmers(tmp_path / "r.fastq", 4, 5, chroms=["chr1"])
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 5), (5, 5), (5, 99)])
 def test_a_region_outside_its_chromosome_is_named(start, end, genome_of):
     regions = pd.DataFrame({"chrom": ["c"], "start": [start], "end": [end]})
     with pytest.raises(RegionError, match=f"c:{start}-{end}"):
-        count_genome(genome_of({"c": encode("ACGTACGTAC")}), ["c"], 3, 2, regions)
+        count_kmers(genome_of({"c": encode("ACGTACGTAC")}), 3, 2, regions=regions)
 
 
 def test_an_unknown_chromosome_is_named(genome_of):
     with pytest.raises(NamingError, match=r"'chr1'[\s\S]*it has, to begin with: 1"):
-        count_genome(genome_of({"1": encode("ACGTACGTAC")}), ["chr1"], 3, 2)
+        count_kmers(genome_of({"1": encode("ACGTACGTAC")}), 3, 2, chroms=["chr1"])
 
 
 @pytest.mark.parametrize("sequence", ["", "ACGTAC", "NNNNNNNNNNNNN", "ACGTACNACGTAC"])
-def test_a_genome_without_a_pair_is_refused(sequence, genome_of):
-    with pytest.raises(RegionError, match="as long as 7 bp"):
-        count_genome(genome_of({"c": encode(sequence)}), ["c"], 6, 5)
-    assert count_genome(genome_of({"c": encode("ACGTACC")}), ["c"], 6, 5).total == 2
+def test_a_genome_shorter_than_a_pair_is_refused(sequence, genome_of):
+    with pytest.raises(RegionError, match=r"two 6-mers 1 bp apart \(7 bp\)"):
+        count_kmers(genome_of({"c": encode(sequence)}), 6, 5)
+    assert count_kmers(genome_of({"c": encode("ACGTACC")}), 6, 5).total == 2
 
 
-@pytest.mark.parametrize(("k", "window"), [(2, 5), (9, 5), (6, 0), (6, 21)])
-def test_settings_out_of_range_are_refused(k, window):
-    with pytest.raises(ConfigError, match=r"'(k|window)'"):
-        count_cooccurrences(encode("ACGTACGTAC"), k, window)
+def test_a_genome_shorter_than_the_skipped_positions_is_refused(genome_of):
+    with pytest.raises(RegionError, match=r"two 3-mers 6 bp apart \(9 bp\)[\s\S]*smaller k or skip"):
+        count_kmers(genome_of({"c": encode("ACGTACGT")}), 3, 5, skip=5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"k": 2}, "'k'"), ({"k": 11}, "'k'"), ({"window": 0}, "'window'"), ({"window": 21}, "'window'"),
+     ({"skip": -1}, "'skip'"), ({"share": 0}, "'share'"), ({"share": 1.5}, "'share'")],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(wrong, named, genome_of):
+    with pytest.raises(ConfigError, match=named):
+        count_kmers(genome_of({"c": encode("ACGTACGTAC")}), **{"k": 4, "window": 5} | wrong)
+
+
+@pytest.mark.parametrize(
+    ("spaced", "named"), [("110", "same backwards"), ("0110", "begin"), ("1x1", "0 and 1"), ("101", "2 ones; k is 4")]
+)
+def test_a_spaced_seed_that_cannot_be_strand_tied_is_refused(spaced, named, genome_of):
+    with pytest.raises(ShapeError, match=named):
+        count_kmers(genome_of({"c": encode("ACGTACGTAC")}), 4, 2, spaced=spaced)
 
 
 def test_memory_is_checked_before_the_work():
-    check_memory(6, 5, 3_000_000_000, limit=4)
-    check_memory(7, 5, 12_000_000, limit=4)
-    with pytest.raises(ConfigError, match=r"about 14\.\d GiB[\s\S]*k <= 6"):
-        check_memory(8, 5, 12_000_000, limit=4)
-    check_memory(8, 5, 12_000_000, limit=20)
+    check_memory(6, 64, 4, watched=True)
+    check_memory(7, 64, 4, watched=True)
+    with pytest.raises(ConfigError, match=r"about 4\.\d GiB[\s\S]*'memory'[\s\S]*share"):
+        check_memory(8, 32, 4, watched=True)
+    check_memory(8, 32, 4, watched=False)
 
 
-def test_memory_needed_grows_with_k_and_with_the_genome():
-    needed = []
-    for k, bases in [(6, 10**7), (7, 10**6), (7, 10**7), (8, 10**6), (8, 10**9)]:
-        with pytest.raises(ConfigError) as caught:
-            check_memory(k, 5, bases, limit=1e-6)
-        needed.append(float(re.search(r"about ([\d.]+) GiB", str(caught.value))[1]))
-    assert all(a < b for a, b in pairwise(needed))
+def test_the_share_above_k_8_is_what_fits():
+    assert affordable_share(8, 5, 10**10, 4) == affordable_share(9, 5, 10**6, 4) == 1
+    assert affordable_share(9, 5, 3 * 10**9, 4) == pytest.approx(2 * 2**30 / (64 * 5 * 3e9))

@@ -5,19 +5,15 @@ import pandas as pd
 import pytest
 
 from genocontrast.errors import ConfigError, FileFormatError, ModelError, NamingError, ShapeError, SplitError
-from genocontrast.kmers import KmerEmbedding, count_genome
-from genocontrast.sequence import canonical_table, encode, kmer_name, reverse_complement
+from genocontrast.kmers import KmerEmbedding, count_kmers
+from genocontrast.sequence import canonical_table, decode, encode, kmer_name, reverse_complement
 
 SETTINGS = {"k": 4, "dim": 8, "iterations": 10}
 
 
 @pytest.fixture(scope="module")
-def genome(markov_codes):
-    class Genome:
-        sizes = {chrom: len(codes) for chrom, codes in markov_codes.items()}  # noqa: RUF012
-        chromosome = staticmethod(markov_codes.__getitem__)
-
-    return Genome()
+def genome(markov_codes, genome_of):
+    return genome_of(markov_codes)
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +22,10 @@ def fitted(genome):
 
 
 @pytest.fixture(scope="module")
-def partly_seen():
+def partly_seen(genome_of):
     """Fitted on a sequence that lacks most 4-mers."""
 
-    class Genome:
-        sizes = {"c": 300}  # noqa: RUF012
-        chromosome = staticmethod(lambda chrom: encode("AACCAGATCA" * 30))
-
-    return KmerEmbedding.fit(Genome(), **SETTINGS)
+    return KmerEmbedding.fit(genome_of({"c": encode("AACCAGATCA" * 30)}), **SETTINGS)
 
 
 def test_a_kmer_and_its_reverse_complement_are_one_vector(fitted):
@@ -47,8 +39,9 @@ def test_losses_are_of_the_chromosomes_that_the_record_names(fitted, genome):
     assert fitted.record["chromosomes"] == {"train": ["chrA"], "validation": ["chrB"]}
     losses = fitted.record["losses"]
     for split, chrom in (("train", "chrA"), ("validation", "chrB")):
-        assert fitted.loss(count_genome(genome, [chrom], 4, 5)) == pytest.approx(losses["final"][split], rel=1e-5)
+        assert fitted.loss(count_kmers(genome, 4, 5, chroms=[chrom])) == pytest.approx(losses["final"][split], rel=1e-5)
     assert losses["final"]["validation"] < losses["start"]["validation"] < losses["best_constant"] < losses["zero"]
+    assert losses["full_rank"] < losses["final"]["train"]
     assert fitted.record["kmers"]["occurrences"] == fitted.tokens.sum() == 60_000 - 3 - 50 - 3
 
 
@@ -77,7 +70,9 @@ def test_training_and_validation_may_be_regions_of_one_chromosome(genome, markov
     assert fitted.record["regions"]["validation"] == [["chrA", 21_000, 29_000], ["chrB", 0, 9000]]
     final = fitted.record["losses"]["final"]
     for split, chroms, regions in (("train", ["chrA"], train), ("validation", ["chrA", "chrB"], held)):
-        assert fitted.loss(count_genome(genome, chroms, 4, 5, regions)) == pytest.approx(final[split], rel=1e-5)
+        assert fitted.loss(count_kmers(genome, 4, 5, chroms=chroms, regions=regions)) == pytest.approx(
+            final[split], rel=1e-5
+        )
     other = {chrom: codes.copy() for chrom, codes in markov_codes.items()}
     other["chrA"][20_000:30_000] = other["chrB"][:] = 0  # held out or in a gap: training must not see it
     again = KmerEmbedding.fit(genome_of(other), train, **SETTINGS)
@@ -110,6 +105,25 @@ def test_nearest_is_sorted_by_cosine_and_leaves_out_the_query(fitted):
     assert len(fitted.nearest("AACG", n=1000)) == 135
 
 
+def test_analogy_is_nearest_to_the_sum_of_unit_vectors(fitted):
+    table = fitted.analogy("AAAA", "AAAC", "CCCA", n=3)
+    unit = fitted.vectors / np.linalg.norm(fitted.vectors, axis=1, keepdims=True)
+    names = [kmer_name(int(i), 4) for i in canonical_table(4)[1]]
+    a, b, c = (unit[names.index(name)] for name in ("AAAA", "AAAC", "CCCA"))
+    target = b - a + c
+    similarity = unit @ target / np.linalg.norm(target)
+    order = [i for i in np.argsort(-similarity) if names[i] not in ("AAAA", "AAAC", "CCCA")][:3]
+    assert table["kmer"].tolist() == [names[i] for i in order]
+    np.testing.assert_allclose(table["similarity"], similarity[order], atol=1e-5)
+    # either strand names the same k-mer
+    assert fitted.analogy("TTTT", "GTTT", "TGGG", n=3).equals(table)
+
+
+def test_an_analogy_with_an_unseen_kmer_says_which(partly_seen):
+    with pytest.raises(ModelError, match="GGGG"):
+        partly_seen.analogy("AACC", "GGGG", "ATCA")
+
+
 def test_neighbours_in_sequence_are_neighbours_in_space(genome):
     fitted = KmerEmbedding.fit(genome, chroms=["chrA"], k=4, dim=16, iterations=60)
     near = fitted.nearest("AAAA", n=6)["kmer"].tolist()
@@ -137,6 +151,83 @@ def test_embed_is_the_mean_over_kmers(fitted):
     np.testing.assert_allclose(embedded[0], np.mean([fitted.vector(kmer) for kmer in kmers], axis=0), atol=1e-6)
     np.testing.assert_allclose(embedded[1], fitted.vector("AAAA"), atol=1e-6)
     assert not embedded[2].any()
+
+
+def test_sif_weights_frequent_kmers_less(fitted):
+    codes = encode("ACGTTGNCCATA")[None]
+    kmers = ["ACGT", "CGTT", "GTTG", "CCAT", "CATA"]
+    names = [kmer_name(int(i), 4) for i in canonical_table(4)[1]]
+    tokens = [int(np.flatnonzero((fitted.vectors == fitted.vector(kmer)).all(1))[0]) for kmer in kmers]
+    assert {names[token] for token in tokens} == {"ACGT", "AACG", "CAAC", "ATGG", "CATA"}
+    weights = np.array([1e-3 / (1e-3 + fitted.tokens[token] / fitted.tokens.sum()) for token in tokens])
+    expected = np.average([fitted.vector(kmer) for kmer in kmers], axis=0, weights=weights)
+    np.testing.assert_allclose(fitted.embed(codes, pool="sif")[0], expected, atol=1e-6)
+    assert not np.allclose(fitted.embed(codes), fitted.embed(codes, pool="sif"), atol=1e-3)
+    with pytest.raises(ShapeError, match=r"neither mean nor sif \(got 'max'\)"):
+        fitted.embed(codes, pool="max")
+
+
+def test_spaced_seeds_embed_their_own_letters(genome, tmp_path):
+    fitted = KmerEmbedding.fit(genome, spaced="11011", **SETTINGS)
+    embedded = fitted.embed(encode("ACGTA")[None])
+    np.testing.assert_allclose(embedded[0], fitted.vector("ACTA"), atol=1e-6)
+    np.testing.assert_array_equal(fitted.vector("ACTA"), fitted.vector("TAGT"))
+    codes = np.random.default_rng(0).integers(0, 5, (20, 50)).astype(np.uint8)
+    np.testing.assert_array_equal(fitted.embed(codes), fitted.embed(reverse_complement(codes)))
+    fitted.save(tmp_path / "kmers.h5ad")
+    assert KmerEmbedding.load(tmp_path / "kmers.h5ad").spaced == "11011"
+
+
+@pytest.mark.parametrize("options", [{"objective": "infonce"}, {"log_q": True}, {"skip": 3}, {"subsample": 1e-3}])
+def test_every_option_is_fitted_recorded_and_scored(genome, options):
+    fitted = KmerEmbedding.fit(genome, validation_chroms=["chrB"], **SETTINGS, **options)
+    name, value = next(iter(options.items()))
+    assert fitted.record["settings"][name] == value
+    losses = fitted.record["losses"]
+    assert losses["final"]["validation"] < losses["best_constant"]
+    skip = options.get("skip", 0)
+    held_out = count_kmers(genome, 4, 5, chroms=["chrB"], skip=skip)
+    assert fitted.loss(held_out) == pytest.approx(losses["final"]["validation"], rel=1e-5)
+
+
+def test_kmers_of_nine_letters_are_fitted_from_draws(genome, monkeypatch):
+    monkeypatch.setattr("genocontrast.kmers.sampled._PAIRS", 256)
+    options = {"k": 9, "dim": 4, "iterations": 1, "chroms": ["chrA"]}
+    one, two = (KmerEmbedding.fit(genome, **options) for _ in range(2))
+    np.testing.assert_array_equal(one.vectors, two.vectors)
+    seen = one.names[int(one.tokens.argmax())]
+    np.testing.assert_array_equal(one.vector(seen), one.vector(decode(reverse_complement(encode(seen)))))
+    assert one.record["settings"]["share"] == 1
+    assert one.record["losses"]["final"]["train"] < one.record["losses"]["zero"]
+
+
+def test_counts_may_be_made_elsewhere(genome, fitted):
+    train, held_out = (count_kmers(genome, 4, 5, chroms=[chrom]) for chrom in ("chrA", "chrB"))
+    again = KmerEmbedding.from_counts(train, held_out, dim=8, iterations=10)
+    np.testing.assert_array_equal(again.vectors, fitted.vectors)
+    assert again.record["sequences"] == fitted.record["sequences"]
+    with pytest.raises(ShapeError, match="different settings"):
+        KmerEmbedding.from_counts(train, count_kmers(genome, 4, 4, chroms=["chrB"]))
+
+
+def test_vectors_of_reads(tmp_path, markov_codes):
+    reads = [decode(markov_codes["chrB"][i : i + 100]) for i in range(0, 20_000, 100)]
+    path = tmp_path / "reads.fastq"
+    path.write_text("".join(f"@{i}\n{read}\n+\n{'I' * 100}\n" for i, read in enumerate(reads)))
+    fitted = KmerEmbedding.fit(path, **SETTINGS)
+    assert fitted.tokens.sum() == 200 * 97
+    assert fitted.record["sequences"]["train"] == {"reads.fastq": 20_000}
+    with pytest.raises(ConfigError, match="reads have no chromosomes"):
+        KmerEmbedding.fit(path, validation_chroms=["chr1"], **SETTINGS)
+
+
+def test_cuda_that_is_absent_is_named(genome):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(ModelError, match=r"no CUDA device[\s\S]*kmers.device"):
+        KmerEmbedding.fit(genome, device="cuda", **SETTINGS)
 
 
 def test_embed_leaves_out_unseen_kmers(partly_seen):
@@ -180,6 +271,8 @@ def test_h5ad_is_plain_anndata(fitted, tmp_path):
     assert data.shape == (136, 8)
     assert data.obs_names[0] == "AAAA"
     assert data.obs.loc["CCCG", "gc"] == 1
+    assert data.obs.loc["CGCG", "cpg"] == 2
+    assert data.obs.loc["GCCA" if "GCCA" in data.obs_names else "TGGC", "cpg"] == 0
     assert data.obs["count"].sum() == fitted.tokens.sum()
     assert json.loads(data.uns["provenance"])["settings"]["k"] == 4
 
@@ -218,8 +311,9 @@ def test_seed_decides_the_start(genome):
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"k": 9}, "'k'"), ({"dim": 1}, "'dim'"), ({"k": 3, "dim": 33}, "number of strand-tied 3-mers, 32"),
-     ({"negatives": 0}, "'negatives'"), ({"window": 0}, "'window'"), ({"k": 8, "memory": 1}, "GiB")],
+    [({"k": 11}, "'k'"), ({"dim": 1}, "'dim'"), ({"k": 3, "dim": 33}, "number of strand-tied 3-mers, 32"),
+     ({"negatives": 0}, "'negatives'"), ({"window": 0}, "'window'"), ({"k": 8, "memory": 1}, "GiB"),
+     ({"objective": "glove"}, "'objective'"), ({"subsample": -1}, "'subsample'"), ({"device": "tpu"}, "'device'")],
 )  # fmt: skip
 def test_impossible_settings_are_refused(genome, settings, named):
     with pytest.raises(ConfigError, match=named):
@@ -235,4 +329,4 @@ def test_training_and_validation_must_be_apart(genome):
 
 def test_loss_wants_counts_of_the_same_k(fitted, genome):
     with pytest.raises(ShapeError, match="5-mers"):
-        fitted.loss(count_genome(genome, ["chrB"], 5, 5))
+        fitted.loss(count_kmers(genome, 5, 5, chroms=["chrB"]))

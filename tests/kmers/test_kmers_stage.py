@@ -9,7 +9,7 @@ import pytest
 from genocontrast.artefacts import read_json, write_json
 from genocontrast.config import parse_config
 from genocontrast.errors import FileFormatError
-from genocontrast.kmers import KmerEmbedding, count_genome
+from genocontrast.kmers import KmerEmbedding, count_kmers
 from genocontrast.kmers.stage import run
 from genocontrast.sequence import decode, encode
 
@@ -41,10 +41,10 @@ def test_stage_fits_on_training_chromosomes_only_and_says_which(project, markov_
     run(config, results)
     record = read_json(results / "kmers" / "kmers.json")
     assert record["chromosomes"] == {"train": ["chrA"], "validation": ["chrB"]}
-    assert set(record["losses"]) == {"start", "final", "best_constant", "zero"}
+    assert set(record["losses"]) == {"start", "final", "best_constant", "zero", "full_rank"}
     assert record["provenance"]["config"]["seed"] == record["settings"]["seed"] == 3
     embedding = KmerEmbedding.load(results / "kmers" / "kmers.h5ad")
-    expected = count_genome(genome_of(markov_codes), ["chrA"], 4, 5)
+    expected = count_kmers(genome_of(markov_codes), 4, 5, chroms=["chrA"])
     np.testing.assert_array_equal(embedding.tokens, expected.tokens)
     assert embedding.record == record
     assert (results / "kmers" / "kmers.word2vec.txt").read_text().startswith("136 8\nAAAA ")
@@ -63,7 +63,7 @@ def test_stage_fits_on_training_blocks_only(project, markov_codes, genome_of):
     }
     embedding = KmerEmbedding.load(results / "kmers" / "kmers.h5ad")
     train = pd.DataFrame({"chrom": "chrA", "start": [0, 45_000], "end": [20_000, 60_000]})
-    expected = count_genome(genome_of(markov_codes), ["chrA"], 4, 5, train)
+    expected = count_kmers(genome_of(markov_codes), 4, 5, chroms=["chrA"], regions=train)
     np.testing.assert_array_equal(embedding.tokens, expected.tokens)
     assert embedding.record == record
 
