@@ -19,6 +19,7 @@ _HOME = {
     "match_negatives": "negatives",
     "KmerEmbedding": "kmers",
     "info_nce": "contrast",
+    "KmerEncoder": "encoders",
     "StrandEncoder": "encoders",
     "embed": "training",
     "fit": "training",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genocontrast.encoders.encoder import Encoder
 from genocontrast.encoders.layers import StrandNorm, TiedConv1d, symmetric_max_pool
 from genocontrast.encoders.views import reverse_complement
 from genocontrast.errors import ModelError, ShapeError
@@ -23,17 +24,8 @@ BLOCK_KERNEL = 5
 MIN_LENGTH = 2 * POOL
 
 
-class Encoded(NamedTuple):
-    """What an encoder says of n windows."""
-
-    embedding: Tensor
-    """Vectors of length 1, shape=(n, dim)."""
-    logit: Tensor
-    """Log odds that the window is a promoter, shape=(n,)."""
-
-
-class StrandEncoder(nn.Module):
-    """Convolutional encoder of DNA windows of any length.
+class StrandEncoder(Encoder):
+    """Convolutional encoder of DNA windows of 8 bp or more.
 
     Parameters
     ----------
@@ -72,24 +64,7 @@ class StrandEncoder(nn.Module):
         self.blocks = nn.Sequential(*(GatedBlock(tied, width, 2**level) for level in range(depth)))
         self.feature_dim = 2 * dim
         self.reading = nn.Sequential(nn.Linear(2 * width, self.feature_dim), nn.GELU())
-        self.dropout = nn.Dropout(dropout)
-        self.embedding_head = nn.Linear(self.feature_dim, dim)
-        self.logit_head = nn.Linear(self.feature_dim, 1)
-
-    def forward(self, x: Tensor) -> Encoded:
-        """Encode one-hot windows, shape=(n, 4, length), channels ACGT, N all zeros; length >= 8.
-
-        Raises
-        ------
-        ShapeError
-            At any other shape.
-        """
-        return self.heads(self.features(x))
-
-    def heads(self, features: Tensor) -> Encoded:
-        """What the features, shape=(n, feature_dim), say."""
-        embedding = functional.normalize(self.embedding_head(features), dim=-1)
-        return Encoded(embedding, self.logit_head(features).squeeze(-1))
+        self._add_heads(dim, dropout)
 
     def features(self, x: Tensor) -> Tensor:
         """Features of one-hot windows, shape=(n, feature_dim): the mean of what their strands' readings say."""

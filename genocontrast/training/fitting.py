@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -21,8 +22,8 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from genocontrast.config import TrainingConfig
-from genocontrast.encoders import StrandEncoder
-from genocontrast.errors import ModelError, ShapeError
+from genocontrast.encoders import Encoder, KmerEncoder, KmerVectors, StrandEncoder
+from genocontrast.errors import ConfigError, ModelError, ShapeError
 from genocontrast.training.callbacks import BestWeights, EpochProgress, resumable
 from genocontrast.training.data import PairCodes, pair_codes
 from genocontrast.training.model import Model
@@ -40,6 +41,7 @@ def fit(
     examples: pd.DataFrame,
     genome: Genome,
     config: TrainingConfig | None = None,
+    kmers: KmerVectors | None = None,
     *,
     seed: int = 1,
     checkpoints: Path | None = None,
@@ -54,6 +56,8 @@ def fit(
         Where their sequences are.
     config : TrainingConfig, optional
         Default: the defaults of the configuration. `mined_rounds` is not looked at: this is one round.
+    kmers : KmerEmbedding, optional
+        The vectors that an encoder of k-mers starts with, fitted on training sequence only; for no other encoder.
     seed : int, optional
         Seed of weights, batches, views and dropout. The same seed on the same machine gives the same model.
     checkpoints : Path, optional
@@ -66,6 +70,8 @@ def fit(
 
     Raises
     ------
+    ConfigError
+        Where the encoder of k-mers lacks its vectors, another one is given some, or they are of spaced seeds.
     ModelError
         Where the loss stops being a number, or the device is absent.
     SplitError, FileFormatError
@@ -73,27 +79,36 @@ def fit(
     """
     config = config or TrainingConfig()
     train, validation = (pair_codes(examples, genome, split, config.max_shift) for split in ("train", "validation"))
-    network, history = fit_pairs(train, validation, config, seed=seed, checkpoints=checkpoints)
+    network, history = fit_pairs(train, validation, config, kmers, seed=seed, checkpoints=checkpoints)
     chromosomes = {
         split: sorted(examples.loc[examples["split"] == split, "chrom"].unique()) for split in ("train", "validation")
     }
+    inputs = {"genome": {"file": genome.path.name, "sha256": genome.checksum}}
+    if kmers is not None:
+        inputs["kmers"] = {"sha256": _digest(kmers)}
     record = {
         "genocontrast": __version__,
         "stage": "training",
         "config": {**_settings(config), "seed": seed},
-        "inputs": {"genome": {"file": genome.path.name, "sha256": genome.checksum}},
+        "inputs": inputs,
     }
     return Model(network, train.width, chromosomes, record, history)
 
 
 def fit_pairs(
-    train: PairCodes, validation: PairCodes, config: TrainingConfig, *, seed: int = 1, checkpoints: Path | None = None
-) -> tuple[StrandEncoder, list[dict[str, Any]]]:
+    train: PairCodes,
+    validation: PairCodes,
+    config: TrainingConfig,
+    kmers: KmerVectors | None = None,
+    *,
+    seed: int = 1,
+    checkpoints: Path | None = None,
+) -> tuple[Encoder, list[dict[str, Any]]]:
     """Train on pairs that are already codes; parameters as in `fit`.
 
     Returns
     -------
-    network : StrandEncoder
+    network : Encoder
         On the CPU, in evaluation mode, with the best epoch's weights.
     history : list of dict
         One row of figures per epoch.
@@ -101,17 +116,35 @@ def fit_pairs(
     if train.width != validation.width:
         raise ShapeError("training and validation windows differ in width", value=(train.width, validation.width))
     accelerator = _accelerator(config)
-    fingerprint = _fingerprint(train, validation, config, seed)
+    fingerprint = _fingerprint(train, validation, config, kmers, seed)
     best = BestWeights(config.patience, fingerprint, checkpoints)
     devices = [torch.cuda.current_device()] if accelerator == "cuda" else []
     with torch.random.fork_rng(devices), _quiet():
         torch.manual_seed(seed)
-        network = StrandEncoder(config.strand, config.width, config.depth, config.dim, config.dropout)
+        network = _network(config, kmers)
         module = PromoterModule(network, config, train, validation, seed)
         trainer = _trainer(config, accelerator, best)
         _run(trainer, module, resumable(checkpoints, fingerprint))
     network.load_state_dict(best.weights)
     return network.cpu().eval(), best.history
+
+
+def _network(config: TrainingConfig, kmers: KmerVectors | None) -> Encoder:
+    if config.encoder == "convolution" and kmers is None:
+        return StrandEncoder(config.strand, config.width, config.depth, config.dim, config.dropout)
+    if config.encoder == "kmers" and kmers is not None:
+        return KmerEncoder.from_vectors(kmers, config.pooling, config.dim, config.dropout)
+    if kmers is None:
+        raise ConfigError(
+            "the encoder of k-mers starts with fitted vectors, and there are none",
+            value=config.encoder,
+            remedy="give fit the argument kmers, a KmerEmbedding, or set training.encoder to convolution",
+        )
+    raise ConfigError(
+        "k-mer vectors are given, and the encoder has no use for them",
+        value=config.encoder,
+        remedy="set training.encoder to kmers, or leave the argument kmers out",
+    )
 
 
 def _trainer(config: TrainingConfig, accelerator: str, best: BestWeights) -> Trainer:
@@ -162,8 +195,20 @@ def _settings(config: TrainingConfig) -> dict[str, Any]:
     return config.model_dump(exclude={"mined_rounds"})
 
 
-def _fingerprint(train: PairCodes, validation: PairCodes, config: TrainingConfig, seed: int) -> str:
-    digest = hashlib.sha256(json.dumps([_settings(config), seed, train.flank, __version__], sort_keys=True).encode())
+def _digest(kmers: KmerVectors) -> str:
+    """SHA-256 of what training takes of k-mer vectors, as hexadecimal text."""
+    digest = hashlib.sha256(str(kmers.k).encode())
+    digest.update(np.asarray(kmers.vectors, np.float32).tobytes())
+    digest.update(np.asarray(kmers.tokens, np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def _fingerprint(
+    train: PairCodes, validation: PairCodes, config: TrainingConfig, kmers: KmerVectors | None, seed: int
+) -> str:
+    start = [] if kmers is None else [_digest(kmers)]
+    settings = [_settings(config), seed, train.flank, __version__, *start]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for codes in (train.promoters, train.decoys, validation.promoters, validation.decoys):
         digest.update(codes.tobytes())
     return digest.hexdigest()

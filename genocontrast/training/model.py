@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from genocontrast.artefacts import PathLike, atomic_folder, existing, read_json
-from genocontrast.encoders import Encoded, StrandEncoder
+from genocontrast.encoders import Encoded, Encoder, KmerEncoder, StrandEncoder
 from genocontrast.encoders.views import one_hot
 from genocontrast.errors import FileFormatError, ModelError, ShapeError
 from genocontrast.genome.regions import check_within, resize
@@ -37,7 +37,7 @@ class Model:
 
     Parameters
     ----------
-    network : StrandEncoder
+    network : Encoder
         Takes one-hot windows, float32, shape=(n, 4, length), on its own device.
     width : int
         bp of the windows that it was trained on.
@@ -49,7 +49,7 @@ class Model:
         Figures of each epoch, where it has just been trained; not saved with the model.
     """
 
-    network: StrandEncoder
+    network: Encoder
     width: int
     chromosomes: dict[str, list[str]]
     provenance: dict[str, Any]
@@ -131,9 +131,14 @@ def load_model(path: PathLike) -> Model:
     return Model(network.eval(), description["width"], description["chromosomes"], description["provenance"])
 
 
-def _network(architecture: dict[str, Any], path: Path) -> StrandEncoder:
+def _network(architecture: dict[str, Any], path: Path) -> Encoder:
+    # a convolution bears no name: there was a time when nothing else was saved
+    kind, settings = architecture.get("encoder"), {**architecture}
+    settings.pop("encoder", None)
+    if kind not in (None, "kmers"):
+        raise ModelError("unknown encoder", path=path, value=kind, remedy="use the version that made it")
     try:
-        return StrandEncoder(**architecture)
+        return StrandEncoder(**settings) if kind is None else KmerEncoder(**settings)
     except TypeError as error:
         raise ModelError(f"unknown architecture: {error}", path=path, remedy="use the version that made it") from None
 

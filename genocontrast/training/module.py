@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from genocontrast.config import TrainingConfig
 from genocontrast.contrast import info_nce
-from genocontrast.encoders import StrandEncoder
+from genocontrast.encoders import Encoder
 from genocontrast.encoders.views import one_hot
 from genocontrast.errors import ModelError
 from genocontrast.training.data import Batch, PairCodes, training_batches, validation_batches
@@ -27,7 +27,7 @@ class PromoterModule(LightningModule):
 
     Parameters
     ----------
-    network : StrandEncoder
+    network : Encoder
     config : TrainingConfig
     train_pairs, validation_pairs : PairCodes
     seed : int
@@ -36,7 +36,7 @@ class PromoterModule(LightningModule):
 
     def __init__(
         self,
-        network: StrandEncoder,
+        network: Encoder,
         config: TrainingConfig,
         train_pairs: PairCodes,
         validation_pairs: PairCodes,

@@ -17,6 +17,7 @@ from genocontrast.examples import HARD, read_examples
 from genocontrast.genome import Genome
 
 if TYPE_CHECKING:
+    from genocontrast.kmers import KmerEmbedding
     from genocontrast.training.mining import Mined
     from genocontrast.training.model import Model
 
@@ -38,7 +39,8 @@ def run(config: Config, results: Path) -> None:
     """Train on results/negatives/examples.parquet; write results/training/model/ and history.json.
 
     With `mined_rounds`, train again on decoys that are mined with the model before; the model of lowest loss on the
-    matched validation pairs, which are the same in every round, is kept.
+    matched validation pairs, which are the same in every round, is kept. An encoder of k-mers starts each round with
+    the vectors of results/kmers/kmers.h5ad.
 
     An interrupted run leaves results/training/checkpoints/ and goes on from there; a finished one removes it.
     """
@@ -52,6 +54,8 @@ def run(config: Config, results: Path) -> None:
     rounds = train(config, results, examples, genome, checkpoints)
     chosen = min(rounds, key=lambda each: each.best["validation_loss"])
     inputs = {"examples": source, "genome": Path(config.genome.fasta)}
+    if config.training.encoder == "kmers":
+        inputs["kmers"] = _vectors(results)
     if config.training.mined_rounds:
         inputs |= {"pool": results / "negatives" / "pool.parquet", "balance": results / "negatives" / "balance.json"}
     record = provenance("training", {**config.training.model_dump(), "seed": config.seed}, inputs)
@@ -70,18 +74,31 @@ def train(config: Config, results: Path, examples: pd.DataFrame, genome: Genome,
 
     # before the first training, which takes its time: what mining lacks is said at once
     mine = miner(config, results, examples, genome) if config.training.mined_rounds else None
-    rounds = [Round(fit(examples, genome, config.training, seed=config.seed, checkpoints=checkpoints))]
+    kmers = _kmers(config, results)
+    rounds = [Round(fit(examples, genome, config.training, kmers, seed=config.seed, checkpoints=checkpoints))]
     if mine is None:
         return rounds
     validation = examples[examples["split"] == "validation"]
     for number in range(1, config.training.mined_rounds + 1):
         mined = mine(rounds[-1].model)
-        model = fit(
-            pd.concat([mined.examples, validation], ignore_index=True), genome, config.training, seed=config.seed,
-            checkpoints=checkpoints / f"round_{number}",
-        )  # fmt: skip
+        pairs = pd.concat([mined.examples, validation], ignore_index=True)
+        place = checkpoints / f"round_{number}"
+        model = fit(pairs, genome, config.training, kmers, seed=config.seed, checkpoints=place)
         rounds.append(Round(model, mined.record))
     return rounds
+
+
+def _vectors(results: Path) -> Path:
+    return results / "kmers" / "kmers.h5ad"
+
+
+def _kmers(config: Config, results: Path) -> KmerEmbedding | None:
+    """The vectors that training starts with; None where it starts with none."""
+    if config.training.encoder != "kmers":
+        return None
+    from genocontrast.kmers import KmerEmbedding
+
+    return KmerEmbedding.load(_vectors(results))
 
 
 def miner(config: Config, results: Path, examples: pd.DataFrame, genome: Genome) -> Callable[[Model], Mined]:

@@ -11,6 +11,12 @@ rule training:
             if SETTINGS.training.mined_rounds
             else []
         ),
+        # what an encoder of k-mers starts with
+        kmers=(
+            [f"{RESULTS}/kmers/kmers.h5ad"]
+            if SETTINGS.training.encoder == "kmers"
+            else []
+        ),
     output:
         f"{RESULTS}/training/model/config.json",
         f"{RESULTS}/training/model/model.safetensors",

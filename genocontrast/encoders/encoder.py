@@ -1,0 +1,61 @@
+"""What all encoders have in common: features of windows, and the heads that read them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Encoded(NamedTuple):
+    """What an encoder says of n windows."""
+
+    embedding: Tensor
+    """Vectors of length 1, shape=(n, dim)."""
+    logit: Tensor
+    """Log odds that the window is a promoter, shape=(n,)."""
+
+
+class Encoder(nn.Module, ABC):
+    """One-hot windows in, embedding and promoter logit out.
+
+    Attributes
+    ----------
+    strand : {"tied", "twin", "free"}
+        How the two strands are treated; "free" alone answers them differently.
+    architecture : dict
+        What builds the encoder again, without its weights; plain JSON values.
+    feature_dim : int
+        Dimensions of the features.
+    """
+
+    strand: str
+    architecture: dict[str, Any]
+    feature_dim: int
+
+    def _add_heads(self, dim: int, dropout: float) -> None:
+        """Heads for embeddings of `dim` dimensions and for the logit; the last layers that a subclass makes."""
+        self.dropout = nn.Dropout(dropout)
+        self.embedding_head = nn.Linear(self.feature_dim, dim)
+        self.logit_head = nn.Linear(self.feature_dim, 1)
+
+    def forward(self, x: Tensor) -> Encoded:
+        """Encode one-hot windows, shape=(n, 4, length), channels ACGT, N all zeros.
+
+        Raises
+        ------
+        ShapeError
+            At any other shape, or at windows too short for the encoder.
+        """
+        return self.heads(self.features(x))
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """Features of one-hot windows, shape=(n, 4, length) -> (n, feature_dim)."""
+
+    def heads(self, features: Tensor) -> Encoded:
+        """What the features, shape=(n, feature_dim), say."""
+        embedding = functional.normalize(self.embedding_head(features), dim=-1)
+        return Encoded(embedding, self.logit_head(features).squeeze(-1))
