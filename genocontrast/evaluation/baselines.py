@@ -1,4 +1,5 @@
-"""What a model without motifs can do: regularised logistic regression on covariates and on 4-mer frequencies.
+"""What a model without motifs can do: regularised logistic regression on covariates, on 4-mer frequencies and on pooled
+k-mer vectors.
 
 Each one is tuned as a competitor would tune it: fitted on the training split, its regularisation chosen on the
 validation split. Second-order terms let a covariate count whose spread, and not only its mean, differs between classes.
@@ -20,6 +21,8 @@ from genocontrast.sequence import Codes, cpg_ratio, gc_fraction, kmer_frequencie
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+    from genocontrast.kmers import KmerEmbedding
+
 REGULARISATION = tuple(10.0**power for power in range(-4, 4))
 """Inverse strengths (C of scikit-learn) tried on the validation split."""
 BASELINE_K = 4
@@ -35,17 +38,28 @@ class Baseline:
     regularisation: float
 
 
-def baseline_features(examples: pd.DataFrame, codes: Codes) -> dict[str, Floats]:
+def baseline_features(
+    examples: pd.DataFrame, codes: Codes, embedding: KmerEmbedding | None = None
+) -> dict[str, Floats]:
     """Features of each baseline, name -> shape=(n, features); GC and CpG of the window where no column has them."""
     covariates = {column: examples[column].to_numpy(np.float64) for column in covariate_columns(examples)}
     covariates.setdefault("gc", gc_fraction(codes))
     covariates.setdefault("cpg", cpg_ratio(codes))
     single = {name: covariates[key][:, None] for name, key in _SINGLE.items() if key in covariates}
     together = np.column_stack([covariates[key] for key in sorted(covariates)])
-    return {**single, "covariates": together, f"{BASELINE_K}-mer": kmer_frequencies(codes, BASELINE_K)}
+    frequencies = {f"{BASELINE_K}-mer": kmer_frequencies(codes, BASELINE_K)}
+    return {**single, "covariates": together, **frequencies, **_pooled(codes, embedding)}
 
 
-def fit_baselines(examples: pd.DataFrame, codes: Codes) -> list[Baseline]:
+def _pooled(codes: Codes, embedding: KmerEmbedding | None) -> dict[str, Floats]:
+    """The vectors of a window's k-mers as one: their mean, and weighted so that frequent k-mers count less (SIF)."""
+    if embedding is None:
+        return {}
+    name = f"{embedding.k}-mer vectors"
+    return {f"{name} (mean)": embedding.embed(codes), f"{name} (SIF)": embedding.embed(codes, pool="sif")}
+
+
+def fit_baselines(examples: pd.DataFrame, codes: Codes, embedding: KmerEmbedding | None = None) -> list[Baseline]:
     """Fit every baseline on the training split, tune it on the validation split, score all examples.
 
     Parameters
@@ -54,17 +68,19 @@ def fit_baselines(examples: pd.DataFrame, codes: Codes) -> list[Baseline]:
         Examples table of n rows with the splits train and validation.
     codes : numpy.ndarray of uint8, shape=(n, length)
         The windows of the examples.
+    embedding : KmerEmbedding, optional
+        Vectors fitted on the training split's sequence, for the baselines of pooled k-mer vectors.
 
     Returns
     -------
     list of Baseline
-        In the order GC, CpG, accessibility (where there is such a column), covariates, 4-mer.
+        In the order GC, CpG, accessibility (where there is such a column), covariates, 4-mer, k-mer vectors.
     """
     labels = examples["label"].to_numpy()
     rows = {split: (examples["split"] == split).to_numpy() for split in ("train", "validation")}
-    features = baseline_features(examples, codes)
-    # squares and products of 136 frequencies would be fitted to noise
-    return [_fit(name, x, labels, rows, 1 if name.endswith("-mer") else 2) for name, x in features.items()]
+    features = baseline_features(examples, codes, embedding)
+    # squares and products of 136 frequencies, or of as many dimensions, would be fitted to noise
+    return [_fit(name, x, labels, rows, 1 if "-mer" in name else 2) for name, x in features.items()]
 
 
 def _fit(name: str, x: Floats, labels: np.ndarray, rows: Mapping[str, np.ndarray], degree: int) -> Baseline:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from genocontrast.genome.fasta import Genome
+    from genocontrast.kmers import KmerEmbedding
     from genocontrast.training.model import Model
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def evaluate(
     config: EvaluationConfig | None = None,
     seed: int = 1,
     dropped: pd.DataFrame | None = None,
+    embedding: KmerEmbedding | None = None,
 ) -> Evaluation:
     """Measure a model on the test split, beside baselines that never saw a motif.
 
@@ -86,6 +88,8 @@ def evaluate(
     dropped : DataFrame, optional
         Promoters without a decoy (chrom, start, end, strand, split): those of the test split are scored, and reported
         apart from all other figures.
+    embedding : KmerEmbedding, optional
+        Vectors fitted on the training split's sequence: pooled over windows they are two more baselines.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def evaluate(
     held_out = split["validation"] | split["test"]
     scores = np.full(len(examples), np.nan)
     scores[held_out] = model.score_codes(codes[held_out])
-    measured = _measured(examples, codes, scores, split, config, seed)
+    measured = _measured(examples, codes, scores, split, config, seed, embedding)
     kept = scores[split["test"] & (examples["label"] == 1).to_numpy()]
     metrics = {
         "splits": {name: _class_counts(examples[rows]) for name, rows in split.items()},
@@ -165,6 +169,7 @@ def _measured(
     split: Mapping[Split, np.ndarray],
     config: EvaluationConfig,
     seed: int,
+    embedding: KmerEmbedding | None,
 ) -> dict[str, Any]:
     """Figures of the model, of the baselines and of the oracle on the test split."""
     labels, pairs = examples["label"].to_numpy(), examples["pair_id"].to_numpy()
@@ -181,7 +186,7 @@ def _measured(
     drawn = {"model": curves(labels[test], scores[test])}
     baselines: list[dict[str, Any]] = []
     _log.info("fitting baselines on %d training windows", split["train"].sum())
-    for baseline in fit_baselines(examples, codes):
+    for baseline in fit_baselines(examples, codes, embedding):
         theirs = assessed(baseline.scores)
         apart = difference(ours, theirs).as_dict()
         tuned = {"difference": apart, "regularisation": baseline.regularisation}

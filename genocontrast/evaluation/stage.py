@@ -12,17 +12,24 @@ from genocontrast.config import Config
 from genocontrast.evaluation.database import read_motifs, shipped_database
 from genocontrast.evaluation.embedding import write_embeddings
 from genocontrast.evaluation.held_out import evaluate
+from genocontrast.evaluation.kmer_sets import KmerSet, motif_kmers, site_kmers
+from genocontrast.evaluation.kmer_space import composition_of, kmer_space, sources_of, why_not
 from genocontrast.evaluation.reading import find_motifs, write_motifs_meme
 from genocontrast.evaluation.scan import composition
 from genocontrast.examples import HARD, read_examples
 from genocontrast.genome.fasta import Genome
+from genocontrast.genome.regions import read_regions
+from genocontrast.genome.splits import Splits, read_splits
 
 if TYPE_CHECKING:
+    from genocontrast.kmers import KmerEmbedding
     from genocontrast.training.model import Model
 
 
 def run(config: Config, results: Path) -> None:
     """Evaluate the model of `results`/training on the examples of `results`/negatives into `results`/evaluation.
+
+    Vectors of `results`/kmers, where there are any, are two baselines more and have their space measured.
 
     Parameters
     ----------
@@ -38,11 +45,44 @@ def run(config: Config, results: Path) -> None:
     dropped = read_parquet(results / "negatives" / "dropped.parquet")[0]
     record = _record(config, results)
     genome, model = Genome(config.genome.fasta), load_model(results / "training" / "model")
-    found = evaluate(model, examples, genome, config.evaluation, config.seed, dropped)
+    embedding = _vectors(results)
+    found = evaluate(model, examples, genome, config.evaluation, config.seed, dropped, embedding)
     write_json(folder / "metrics.json", {"provenance": record, **found.metrics})
     write_parquet(folder / "predictions.parquet", found.predictions, record)
     write_embeddings(folder / "embeddings.h5ad", found.embeddings, record)
     _write_motifs(folder, model, examples[examples["split"] == "test"], genome, config, record)
+    space = _space(embedding, genome, config, results)
+    write_json(folder / "kmer_space.json", {"provenance": record, **space})
+
+
+def _vectors(results: Path) -> KmerEmbedding | None:
+    from genocontrast.kmers import KmerEmbedding
+
+    source = results / "kmers" / "kmers.h5ad"
+    return KmerEmbedding.load(source) if source.is_file() else None
+
+
+def _space(embedding: KmerEmbedding | None, genome: Genome, config: Config, results: Path) -> dict[str, Any]:
+    """What kmer_space.json holds: the figures, or why there are none."""
+    reason = why_not(embedding, config.evaluation.kmer_space)
+    if reason is not None or embedding is None:
+        return {"run": False, "reason": reason}
+    splits = read_splits(results / "genome" / "genome.json")
+    sources = sources_of(embedding, genome, splits, config.kmers, config.seed)
+    truths = _truths(embedding, genome, splits, config)
+    return kmer_space(sources, truths, embedding.k, embedding.tokens, seed=config.seed)
+
+
+def _truths(embedding: KmerEmbedding, genome: Genome, splits: Splits, config: Config) -> dict[str, list[KmerSet]]:
+    """K-mers that belong together: of each motif of the database, and at the binding sites of each factor."""
+    k, train = embedding.k, splits.segments("train")
+    database = read_motifs(config.evaluation.motif_database or shipped_database())
+    found = {"motifs": motif_kmers(database, k, composition_of(k, embedding.tokens))}
+    files = config.evaluation.binding_sites.items()
+    if files:
+        sites = {name: read_regions(path, genome) for name, path in files}
+        found["sites"] = [site_kmers(name, regions, genome, train, k) for name, regions in sites.items()]
+    return found
 
 
 def _record(config: Config, results: Path) -> dict[str, Any]:
@@ -57,8 +97,12 @@ def _record(config: Config, results: Path) -> dict[str, Any]:
     }
     if settings.truth is not None:
         inputs["truth"] = Path(settings.truth)
-    # the two paths stand among the inputs, by name and checksum
-    options = settings.model_dump(exclude={"motif_database", "truth"})
+    inputs |= {f"binding_sites_{name}": Path(path) for name, path in settings.binding_sites.items()}
+    vectors = results / "kmers" / "kmers.h5ad"
+    if vectors.is_file():
+        inputs |= {"kmers": vectors, "genome": results / "genome" / "genome.json"}
+    # the paths stand among the inputs, by name and checksum
+    options = settings.model_dump(exclude={"motif_database", "truth", "binding_sites"})
     return provenance("evaluation", {**options, "seed": config.seed}, inputs)
 
 

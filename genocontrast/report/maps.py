@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,25 @@ from numpy.typing import NDArray
 
 from genocontrast.report.projection import Projection, arrange, project
 from genocontrast.report.results import Vectors, test_rows
-from genocontrast.report.svg import DECOY, FIFTH, MUTED, PROMOTER, SEQUENCE, THIRD, Panel, dots, draw, line_label
-from genocontrast.report.wording import COVARIATE_NAMES, number, percent, plural
+from genocontrast.report.svg import (
+    DECOY,
+    FIFTH,
+    FOURTH,
+    MUTED,
+    PROMOTER,
+    SEQUENCE,
+    THIRD,
+    Panel,
+    dots,
+    draw,
+    line_label,
+    shorten,
+)
+from genocontrast.report.wording import COVARIATE_NAMES, listing, number, percent, plural
 
 _CHUNKS = 12
 _LETTERS = {"A": THIRD, "C": PROMOTER, "G": FIFTH, "T": DECOY}
+_MEMBERS = (PROMOTER, DECOY, THIRD, FOURTH)
 _SIZE = (4.4, 3.7)
 _MARGINS = (0.35, 0.35, 0.1, 0.35)
 
@@ -43,17 +57,57 @@ def embedding_panels(embeddings: Vectors, seed: int) -> list[Panel]:
     return panels
 
 
-def kmer_panel(kmers: Vectors, seed: int) -> Panel:
-    """The k-mer vectors, coloured by GC content."""
+def kmer_panels(kmers: Vectors, sets: Sequence[Mapping[str, Any]], seed: int) -> list[Panel]:
+    """The k-mer vectors, coloured by GC content, by their count of CpG and by the sets of k-mers that they belong to.
+
+    Parameters
+    ----------
+    kmers : Vectors
+    sets : sequence of mapping
+        `name` and `kmers` of each set to show, at most four; none: there is no such panel.
+    seed : int
+        Seed of the order of drawing.
+    """
     plane = project(kmers.values, seed)
     rows = kmers.rows.iloc[plane.rows].reset_index(drop=True)
-    frame = _coordinates(plane, rows[["name"]])
-    k = len(str(rows["name"].iloc[0]))
+    names = rows["name"].astype(str)
+    frame, k = _coordinates(plane, rows[["name"]]), len(names[0])
     caption = (
         f"{plural(len(kmers.rows), f'canonical {k}-mer')}; a {k}-mer and its reverse complement are one point. "
         "Near points stand in like surroundings in the genome."
     )
-    return _shaded_panel("kmers", f"{k}-mer vectors", "gc", plane, rows["gc"].to_numpy(dtype=float), frame, caption)
+    shades = {"gc": rows["gc"].to_numpy(dtype=float), "cpg_count": names.str.count("CG").to_numpy(dtype=float)}
+    panels = [
+        _shaded_panel(name, f"{k}-mer vectors", shade, plane, shades[shade], frame, text)
+        for name, shade, text in (("kmers", "gc", caption), ("kmers-cpg", "cpg_count", "The same points."))
+    ]
+    return [*panels, _member_panel(plane, names, sets, frame)] if sets else panels
+
+
+def _member_panel(plane: Projection, names: pd.Series, sets: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> Panel:
+    """Members of a few sets over all others; of several sets, a k-mer has the colour of the first."""
+    member = np.full(len(names), -1)
+    for rank, one in reversed(list(enumerate(sets))):
+        member[names.isin(one["kmers"]).to_numpy()] = rank
+    labels = [shorten(one["name"].split(" (")[0], 11) for one in sets]  # without the identifier there is room for four
+
+    def paint(axes: Axes) -> None:
+        dots(axes, plane.points[member < 0], MUTED, size=2.0, opacity=0.25)
+        for rank, (label, colour) in enumerate(zip(labels, _MEMBERS, strict=False)):
+            dots(axes, plane.points[member == rank], colour, size=5.0)
+            line_label(axes, 0.25 * rank, 1.04, f"\u25cf {label}", colour, transform=axes.transAxes)
+        _frame_map(axes, plane)
+
+    listed = listing([one["name"] for one in sets])
+    caption = (
+        f"The same points. In colour: k-mers of {listed}, nearest to each other in all dimensions; a map's two show "
+        f"{percent(sum(plane.explained))} of the variance."
+    )
+    alt = f"K-mer vectors on the first two principal components; {plural(int((member >= 0).sum()), 'k-mer')} of "
+    shown = [sets[rank]["name"] if rank >= 0 else "" for rank in member]
+    svg = draw("kmers-motifs", paint, _SIZE, _MARGINS)
+    title = "K-mers of known motifs"
+    return Panel("kmers-motifs", title, caption, f"{alt}{listed} in colour.", svg, frame.assign(motif=shown))
 
 
 def _coordinates(plane: Projection, rows: pd.DataFrame) -> pd.DataFrame:

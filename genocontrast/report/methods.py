@@ -65,7 +65,7 @@ def methods(results: Results, config: Config) -> tuple[list[str], list[str]]:
         _evaluation(results, config, cite, splits.unit),
     ]
     if results.kmers is not None:
-        paragraphs.append(_kmers(config, cite, splits.unit))
+        paragraphs.append(_kmers(config, cite, splits.unit) + _space(results))
     if results.motifs is not None:
         paragraphs.append(_motifs(results, cite))
     paragraphs.append(f"All steps were run with genocontrast {__version__}, seed {config.seed}.")
@@ -209,14 +209,16 @@ def _mining(training: TrainingConfig) -> str:
 
 def _evaluation(results: Results, config: Config, cite: Citations, unit: str) -> str:
     apart = " Promoters without a decoy were scored apart." if results.metrics["dropped"] else ""
+    pooled = any("-mer vectors" in baseline["name"] for baseline in results.metrics["baselines"])
+    sequence = "on 4-mer frequencies and on pooled k-mer vectors" if pooled else "and on 4-mer frequencies"
     return (
         f"On the test {unit} we report the areas under the ROC and the precision-recall curve and Matthews' "
         f"correlation {cite('mcc')}, each with a 95 % percentile interval from {integer(config.evaluation.bootstraps)} "
         f"bootstrap resamples of pairs {cite('bootstrap')}. Baselines (logistic regression on single covariates, on "
-        "all covariates and on 4-mer frequencies) were fitted on the same training pairs, tuned on the validation "
-        "pairs, and compared with the model in the same resamples. Each test window was scored on both strands. A test "
-        "window leaks where it overlaps a training window, or where a single training window holds half of its "
-        "canonical 12-mers, on either strand."
+        f"all covariates{',' if pooled else ''} {sequence}) were fitted on the same training pairs, tuned on the "
+        "validation pairs, and compared with the model in the same resamples. Each test window was scored on both "
+        "strands. A test window leaks where it overlaps a training window, or where a single training window holds "
+        "half of its canonical 12-mers, on either strand."
         f"{apart}"
     )
 
@@ -227,6 +229,19 @@ def _kmers(config: Config, cite: Citations, unit: str) -> str:
         f"Vectors of {kmers.dim} dimensions for canonical {kmers.k}-mers were fitted to the co-occurrences on the "
         f"training {unit} by the expected loss of skip-gram with negative sampling {cite('sgns')} (window "
         f"{kmers.window}, {kmers.negatives:g} negative samples), a k-mer and its reverse complement sharing one vector."
+    )
+
+
+def _space(results: Results) -> str:
+    """How the k-mer space was measured; nothing where it was not."""
+    space = results.kmer_space
+    if not space or not space["run"]:
+        return ""
+    sites = " and of k-mers enriched at measured binding sites" if "sites" in space["truths"] else ""
+    return (
+        f" Sets of k-mers of known motifs{sites} were compared, pair by pair, with k-mers outside of the set of the "
+        "same count of G and C, CpG or none, and like frequency, by cosine similarity, with and without pairs that "
+        f"overlap; p-values are from {integer(space['permutations'])} permutations of k-mers within these classes."
     )
 
 

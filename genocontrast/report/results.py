@@ -26,6 +26,7 @@ REQUIRED = (
 OPTIONAL = {
     "evaluation/embeddings.h5ad": "embeddings of the test examples",
     "evaluation/motifs.json": "motifs",
+    "evaluation/kmer_space.json": "what the k-mer vectors know of motifs",
     "kmers/kmers.h5ad": "k-mer vectors",
 }
 """Files that may be absent, and what the report then lacks."""
@@ -66,6 +67,7 @@ class Results:
     motifs: dict[str, Any] | None
     embeddings: Vectors | None
     kmers: Vectors | None
+    kmer_space: dict[str, Any] | None = None
 
     @property
     def missing(self) -> list[str]:
@@ -102,10 +104,15 @@ def read_results(folder: Path) -> Results:
         history=read_json(folder / "training/history.json"),
         metrics=read_json(folder / "evaluation/metrics.json"),
         predictions=_read_predictions(folder / "evaluation/predictions.parquet"),
-        motifs=read_json(folder / "evaluation/motifs.json") if (folder / "evaluation/motifs.json").is_file() else None,
+        motifs=_read_optional(folder / "evaluation/motifs.json"),
         embeddings=_read_vectors(folder / "evaluation/embeddings.h5ad"),
         kmers=_read_vectors(folder / "kmers/kmers.h5ad"),
+        kmer_space=_read_optional(folder / "evaluation/kmer_space.json"),
     )
+
+
+def _read_optional(path: Path) -> dict[str, Any] | None:
+    return read_json(path) if path.is_file() else None
 
 
 def _read_predictions(path: Path) -> pd.DataFrame:

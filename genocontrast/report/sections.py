@@ -22,8 +22,9 @@ from genocontrast.report.decoys import (
     unused_signal_sentence,
 )
 from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
+from genocontrast.report.kmers import shown_sets, space_sentences, space_tables
 from genocontrast.report.limits import known_limits
-from genocontrast.report.maps import embedding_panels, kmer_panel, logo
+from genocontrast.report.maps import embedding_panels, kmer_panels, logo
 from genocontrast.report.methods import methods
 from genocontrast.report.results import Results
 from genocontrast.report.svg import Panel
@@ -208,7 +209,13 @@ def _embedding(results: Results, config: Config) -> Section:
 def _kmers(results: Results, config: Config) -> Section:
     if results.kmers is None or len(results.kmers.rows) < 2:
         return Section("kmers", "K-mer space", [_absent("No k-mer vectors were fitted for this run.")])
-    return Section("kmers", "K-mer space", [Block("panels", [kmer_panel(results.kmers, config.seed)])])
+    space = results.kmer_space
+    blocks = [Block("panels", kmer_panels(results.kmers, shown_sets(space), config.seed))]
+    if space is None or not space["run"]:
+        why = f": {space['reason']}" if space else ""
+        return Section("kmers", "K-mer space", [*blocks, _absent(f"Whether the space means something: not run{why}.")])
+    blocks += [Block("prose", space_sentences(space)), Block("tables", space_tables(space))]
+    return Section("kmers", "K-mer space", blocks)
 
 
 def _motifs(results: Results) -> Section:

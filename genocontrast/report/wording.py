@@ -59,6 +59,7 @@ def listing(items: Sequence[Any], limit: int = 8) -> str:
 COVARIATE_NAMES = {
     "gc": "GC content",
     "cpg": "CpG ratio",
+    "cpg_count": "number of CpG",
     "accessibility": "accessibility",
     "open_fraction": "open fraction",
     "repeat": "repeat content",

@@ -6,7 +6,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from genocontrast.evaluation.baselines import REGULARISATION, baseline_features, fit_baselines
-from genocontrast.sequence import decode, kmer_frequencies, reverse_complement
+from genocontrast.kmers import KmerEmbedding
+from genocontrast.sequence import canonical_table, decode, kmer_frequencies, reverse_complement
 
 SIZES = {"train": 200, "validation": 80, "test": 80}
 
@@ -18,10 +19,11 @@ def windows(gc):
     return np.where(strong, rng.integers(1, 3, strong.shape), rng.choice([0, 3], strong.shape)).astype(np.uint8)
 
 
-def reached(examples, codes):
+def reached(examples, codes, embedding=None):
     """Test AUROC of each baseline."""
     test = (examples["split"] == "test").to_numpy()
-    return {b.name: roc_auc_score(examples["label"][test], b.scores[test]) for b in fit_baselines(examples, codes)}
+    found = fit_baselines(examples, codes, embedding)
+    return {b.name: roc_auc_score(examples["label"][test], b.scores[test]) for b in found}
 
 
 def test_only_gc_tells_where_only_gc_differs(make_examples):
@@ -100,3 +102,32 @@ def test_features_are_those_of_the_table_where_it_has_them(make_examples):
 def test_constant_covariate_gives_chance_without_warnings(make_examples):
     examples = make_examples(SIZES).assign(accessibility=1.0)
     assert reached(examples, windows(np.full(len(examples), 0.5)))["accessibility only"] == 0.5
+
+
+def one_hot_vectors(k):
+    """Every token a dimension of its own: pooled, they are the k-mer frequencies."""
+    n_tokens = len(canonical_table(k)[1])
+    eye = np.eye(n_tokens, dtype=np.float32)
+    return KmerEmbedding(k, eye, eye, np.arange(1, n_tokens + 1), {"settings": {}})
+
+
+def test_pooled_vectors_are_two_more_baselines(make_examples):
+    examples = make_examples(SIZES)
+    codes = windows(np.full(len(examples), 0.5))
+    codes[examples["label"] == 1, 20:32] = np.tile([0, 2, 0, 3, 1, 3], 2)
+    found = reached(examples, codes, one_hot_vectors(4))
+    assert list(found) == ["GC only", "CpG only", "covariates", "4-mer", "4-mer vectors (mean)", "4-mer vectors (SIF)"]
+    assert found["4-mer vectors (mean)"] == pytest.approx(found["4-mer"], abs=1e-3)
+    features = baseline_features(examples, codes, one_hot_vectors(4))
+    np.testing.assert_allclose(features["4-mer vectors (mean)"], features["4-mer"], atol=1e-6)
+    mean, sif = features["4-mer vectors (mean)"], features["4-mer vectors (SIF)"]
+    frequent, rare = mean[:, -20:].sum(), mean[:, :20].sum()
+    assert sif[:, -20:].sum() / sif[:, :20].sum() < frequent / rare
+
+
+def test_pooled_vectors_do_not_depend_on_the_strand(make_examples):
+    examples = make_examples(SIZES)
+    codes = windows(np.full(len(examples), 0.5))
+    one, two = (fit_baselines(examples, strand, one_hot_vectors(3)) for strand in (codes, reverse_complement(codes)))
+    for forward, backward in zip(one[-2:], two[-2:], strict=True):
+        np.testing.assert_array_equal(forward.scores, backward.scores)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from genocontrast.artefacts import checksum, read_json, read_parquet, write_parquet
+from genocontrast.artefacts import checksum, read_json, read_parquet, write_json, write_parquet
 from genocontrast.config import parse_config
 from genocontrast.encoders import StrandEncoder
 from genocontrast.errors import FileFormatError, ShapeError, SplitError
@@ -16,11 +16,12 @@ from genocontrast.evaluation.database import read_motifs, shipped_database
 from genocontrast.evaluation.scan import log_odds
 from genocontrast.examples import sort_examples
 from genocontrast.genome import Genome
+from genocontrast.kmers import stage as kmers_stage
 from genocontrast.sequence import decode
 from genocontrast.training.model import Model
 
 WIDTH = 60
-FILES = ["embeddings.h5ad", "metrics.json", "motifs.json", "motifs.meme", "predictions.parquet"]
+FILES = ["embeddings.h5ad", "kmer_space.json", "metrics.json", "motifs.json", "motifs.meme", "predictions.parquet"]
 
 
 @pytest.fixture
@@ -202,6 +203,8 @@ def test_stage_writes_its_files_and_the_same_bytes_again(data, tmp_path):
     assert metrics["test"]["pairs"] == 60
     assert str(tmp_path) not in json.dumps(metrics) + json.dumps(motifs)
     assert metrics["dropped"]["promoters"] == 5
+    space = read_json(folder / "kmer_space.json")
+    assert (space["run"], space["reason"]) == (False, "there are no k-mer vectors: the kmers stage has not run")
     inputs = {"examples", "dropped", "fasta", "model", "model_config", "motif_database"}
     assert set(metrics["provenance"]["inputs"]) == inputs
     assert motifs["database"] == {"file": "jaspar.meme", "sha256": checksum(shipped_database())}
@@ -211,3 +214,36 @@ def test_stage_writes_its_files_and_the_same_bytes_again(data, tmp_path):
     table = anndata.read_h5ad(folder / "embeddings.h5ad")
     assert table.shape == (120, 6)
     assert json.loads(table.uns["provenance"]) == record
+
+
+def test_vectors_are_baselines_and_have_their_space_measured(data, tmp_path):
+    examples, fasta = data
+    settings = config(fasta, binding_sites={"USF": str(tmp_path / "sites.bed")})
+    settings = settings.model_copy(update={"kmers": settings.kmers.model_copy(update={"k": 4, "dim": 4, "window": 3})})
+    results = tmp_path / "results"
+    write_parquet(results / "negatives" / "examples.parquet", examples)
+    write_parquet(results / "negatives" / "dropped.parquet", examples.head(0))
+    torch.manual_seed(0)
+    Model(StrandEncoder("tied", width=8, depth=1, dim=6), WIDTH, {"train": ["c"], "validation": ["d"]}, {}).save(
+        results / "training" / "model"
+    )
+    segments = [{"chrom": "c", "start": 0, "end": 12_000, "split": "train"}]
+    segments.append({"chrom": "d", "start": 0, "end": 6_000, "split": "validation"})
+    write_json(results / "genome" / "genome.json", {"segments": segments})
+    (tmp_path / "sites.bed").write_text("".join(f"c\t{place}\t{place + 1}\n" for place in range(200, 12_000, 200)))
+    kmers_stage.run(settings, results)
+    stage.run(settings, results)
+    metrics, space = (read_json(results / "evaluation" / name) for name in ("metrics.json", "kmer_space.json"))
+    assert [b["name"] for b in metrics["baselines"]][-2:] == ["4-mer vectors (mean)", "4-mer vectors (SIF)"]
+    assert space["run"]
+    assert [(one["name"], one["skip"]) for one in space["truths"]["motifs"]["sources"]] == [
+        ("k-mer vectors", 0),
+        ("rows of co-occurrence", 0),
+        ("edit distance", None),
+        ("k-mer vectors", 3),
+        ("rows of co-occurrence", 3),
+    ]
+    assert space["truths"]["motifs"]["counts"]["of"] == 24
+    assert space["truths"]["sites"]["counts"]["of"] == 1
+    assert {"kmers", "genome", "binding_sites_USF"} <= set(space["provenance"]["inputs"])
+    assert str(tmp_path) not in json.dumps(space)

@@ -274,6 +274,43 @@ def _easier(hard, tier):
     return hard.assign(tier=tier, accessibility=hard["accessibility"].mask(decoy, 0.125))
 
 
+def space_view(value, p=0.001, gain=None):
+    return {
+        "auroc": interval(value),
+        "p": p,
+        "gain": gain,
+        "sets": 5,
+        "significant": 4,
+        "pairs": 90,
+        "pairs_without_control": 0,
+    }
+
+
+def make_kmer_space():
+    """Figures of two motifs of 4-mers, in the order vectors, rows, letters, vectors without overlap."""
+    figures = (
+        ("k-mer vectors", 0, (0.8, 0.75, 0.65)),
+        ("rows of co-occurrence", 0, (0.81, 0.79, 0.7)),
+        ("edit distance", None, (0.7, 0.7, 0.5)),
+        ("k-mer vectors", 3, (0.65, 0.6, 0.55)),
+    )
+    sources = []
+    for name, skip, values in figures:
+        views = {view: space_view(value) for view, value in zip(("all", "apart", "alike"), values, strict=True)}
+        if (name, skip) not in (("k-mer vectors", 0), ("k-mer vectors", 3)):
+            views["apart"]["gain"] = interval(0.75 - values[1])
+        sources.append({"name": name, "skip": skip, "views": views})
+    sources[2]["views"]["all"]["pairs_without_control"] = 1200
+    kmers = {"REB1 (MA0363.1)": ["AACC", "ACCC", "CCCG", "AACA", "ACCA", "CCGA"], "CBF1": ["CACG", "ACGA", "AACC"] * 2}
+    sets = [
+        {"identifier": name, "name": name, "kmers": found, "auroc": {"apart": [rank / 9]}, "p": {"apart": [0.01]}}
+        for rank, (name, found) in enumerate(kmers.items(), start=1)
+    ]
+    counts = {"of": 9, "measured": 5, "too_few_kmers": 3, "repeated": 1}
+    truths = {"motifs": {"counts": counts, "sources": sources, "sets": sets}}
+    return {"run": True, "k": 4, "permutations": 999, "truths": truths}
+
+
 def write_results(folder, vectors=True, **changes):
     """Write results/<name>; a part that is given replaces the standard one, None leaves it out."""
     rng = np.random.default_rng(7)
@@ -299,6 +336,7 @@ PARTS = {
     "training/history.json": make_history,
     "evaluation/metrics.json": make_metrics,
     "evaluation/motifs.json": make_motifs,
+    "evaluation/kmer_space.json": make_kmer_space,
 }
 
 
@@ -333,6 +371,7 @@ blocks = pytest.fixture(make_blocks)
 balance = pytest.fixture(make_balance)
 metrics = pytest.fixture(make_metrics)
 motifs = pytest.fixture(make_motifs)
+kmer_space = pytest.fixture(make_kmer_space)
 
 
 @pytest.fixture
@@ -353,6 +392,8 @@ EVIL = "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script>\"&$x
 def hostile_page(tmp_path_factory):
     """The report of results in which every name that comes from a file is markup, and long."""
     genome, balance, metrics, motifs = make_genome(), make_balance(), make_metrics(), make_motifs()
+    space = make_kmer_space()
+    space["truths"]["motifs"]["sets"][0]["name"] = space["truths"]["motifs"]["sources"][1]["name"] = EVIL
     genome["files"][0]["file"] = genome["sequences"][0]["chrom"] = EVIL
     genome["splits"]["train"] = [EVIL]
     genome["segments"][0]["chrom"] = EVIL
@@ -367,6 +408,7 @@ def hostile_page(tmp_path_factory):
     metrics["per_chromosome"][0]["chrom"] = EVIL
     motifs["motifs"][0]["name"] = motifs["database"]["file"] = EVIL
     parts = {"genome": genome, "balance": balance, "metrics": metrics, "motifs": motifs}
+    parts["kmer_space"] = space
     config = make_config()
     titled = config.model_copy(update={"report": config.report.model_copy(update={"title": EVIL})})
     return write_report(write_results(tmp_path_factory.mktemp("hostile") / "demo", **parts), titled)

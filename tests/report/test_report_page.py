@@ -90,7 +90,7 @@ def test_every_reference_to_a_clip_path_is_met(page):
 def test_every_figure_has_a_text_alternative_and_its_data(page):
     written = page.read_text()
     alternatives = re.findall(r'role="img" aria-label="([^"]*)"', written)
-    assert len(alternatives) == written.count("<svg") == 15
+    assert len(alternatives) == written.count("<svg") == 17
     assert all(len(alternative) > 30 for alternative in alternatives)
     for name in re.findall(r'id="figure-([^"]+)"', written):
         assert len(pd.read_csv(page.parent / "data" / f"{name}.tsv", sep="\t")) > 0

@@ -6,7 +6,10 @@ rule evaluation:
         model=rules.training.output,
         examples=f"{RESULTS}/negatives/examples.parquet",
         dropped=f"{RESULTS}/negatives/dropped.parquet",
+        genome=f"{RESULTS}/genome/genome.json",
+        kmers=f"{RESULTS}/kmers/kmers.h5ad",
         fasta=SETTINGS.genome.fasta,
+        binding_sites=list(SETTINGS.evaluation.binding_sites.values()),
         truth=[SETTINGS.evaluation.truth] if SETTINGS.evaluation.truth else [],
         motif_database=(
             [SETTINGS.evaluation.motif_database]
@@ -21,6 +24,7 @@ rule evaluation:
             "embeddings.h5ad",
             "motifs.json",
             "motifs.meme",
+            "kmer_space.json",
         ),
     log:
         f"{RESULTS}/logs/evaluation.log",
@@ -33,7 +37,7 @@ rule evaluation:
         mem_mb=6000,
         runtime=120,
     params:
-        settings=section("seed", "evaluation"),
+        settings=section("seed", "evaluation", "kmers"),
         results=results_folder,
     message:
         "Evaluating on held-out chromosomes"
