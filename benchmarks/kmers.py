@@ -40,7 +40,7 @@ K, WINDOW, DIM, NEGATIVES = 6, 5, 64, 5.0
 RATES = (0.025, 0.05)
 EPOCHS = (1, 5)
 SENTENCE = 10_000  # gensim's largest
-SMOOTHING = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+SMOOTHING = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3)
 SIZES, LETTERS = (1, 10, 100, 300), (4, 6, 8)
 _HERE = Path(__file__)
 

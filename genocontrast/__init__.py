@@ -18,6 +18,7 @@ _HOME = {
     "candidate_pool": "negatives",
     "match_negatives": "negatives",
     "KmerEmbedding": "kmers",
+    "count_kmers": "kmers",
     "info_nce": "contrast",
     "KmerEncoder": "encoders",
     "StrandEncoder": "encoders",

@@ -29,6 +29,8 @@ _METADATA_KEY = b"genocontrast"
 def atomic(path: PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` on success, remove it on any failure."""
     final = Path(path)
+    if final.is_dir():
+        raise FileFormatError("a folder, not a file to write", path=path, remedy="name a file in it")
     final.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.stem}.", suffix=final.suffix)
     os.close(handle)

@@ -30,10 +30,14 @@ def count(
     skip: Annotated[int, _setting("skip")] = _DEFAULT.skip,
     spaced: Annotated[str | None, _setting("spaced")] = _DEFAULT.spaced,
     soft_masked: Annotated[bool, _setting("soft_masked", "--soft-masked/--no-soft-masked")] = _DEFAULT.soft_masked,
-    share: Annotated[float, _setting("share")] = 1.0,
+    share: Annotated[
+        float,
+        typer.Option("--share", help="Share of the pairs to count, in lists; the same for all that is to be merged."),
+    ] = 1.0,
     chrom: Annotated[
         list[str] | None, typer.Option("--chrom", help="Chromosome to count, repeatable.", show_default="all")
     ] = None,
+    memory: Annotated[float, _setting("memory")] = _DEFAULT.memory,
     regions: Annotated[
         Path | None, typer.Option("--regions", help="BED, narrowPeak, GFF: count in these only.", show_default="whole")
     ] = None,
@@ -46,7 +50,7 @@ def count(
     genome: Any = opened(source)
     counted = count_kmers(
         genome, k, window, chroms=chrom, regions=None if regions is None else read_regions(regions, genome=genome),
-        skip=skip, spaced=spaced, soft_masked=soft_masked, share=share, threads=threads,
+        skip=skip, spaced=spaced, soft_masked=soft_masked, share=share, memory=memory, threads=threads,
     )  # fmt: skip
     counted.save(out)
     typer.echo(f"{counted.tokens.sum():,} {k}-mers, {counted.total:,.0f} weighted pairs: {out}")
@@ -91,6 +95,9 @@ def fit(
     )  # fmt: skip
     fitted.save(out)
     fitted.to_word2vec(out.with_suffix(".word2vec.txt"))
+    final = fitted.record["losses"]["final"]
+    held_out = "" if final["validation"] is None else f", held out {final['validation']:.4f}"
+    typer.echo(f"{fitted.dim} dimensions, loss {final['train']:.4f}{held_out}: {out}")
 
 
 @app.command()

@@ -6,14 +6,11 @@ of which begins to read a window before its own first k-mer, so that pieces, thr
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,41 +20,26 @@ from pydantic import ValidationError
 from genocontrast.artefacts import PathLike
 from genocontrast.compiled import compiled
 from genocontrast.config import KmersConfig
-from genocontrast.errors import ConfigError, NamingError, RegionError
+from genocontrast.errors import ConfigError, RegionError
 from genocontrast.kmers.counts import DENSE_K, HELD_TOKENS, CooccurrenceCounts, CountSettings, merged
 from genocontrast.kmers.kernel import WEIGHT_BITS, count_pairs, find_tokens, list_pairs
+from genocontrast.kmers.sources import Chromosomes, Named, bases_of, chosen, opened, sequences
 from genocontrast.sequence import N_CODE, Codes, canonical_table
 
 if TYPE_CHECKING:
     from genocontrast.genome.reads import Reads
 
+_DEFAULT = KmersConfig()
+_COUNTED = ("k", "window", "skip", "spaced", "soft_masked")
 _PIECE = 1 << 13  # k-mers that are looked at once: their tokens and cells stay in the processor's cache
 _BATCH = 1 << 25  # bases gathered before a count, so that short contigs and reads share its fixed cost
-_COPIED_CELLS = 1 << 27  # larger tables (512 MB) are one for all threads; of smaller ones, each thread has its own
+_COPIED_CELLS = 1 << 27  # of tables that are smaller together (512 MB), each thread has its own
 _LISTED_PIECES = 1 << 8  # pieces whose pairs are listed before they are merged
-_TABLES = 30  # float32 numbers per dimension and token: two tables, their gradients, and ten steps of each
+_TABLES = 70  # float32 numbers per dimension and token: tables, gradients, ten steps of each, parts of sums
 _BYTES_PER_PAIR = 64  # of a pair that occurs, while lists of them are merged
-_LOG = logging.getLogger(__name__)
-_READS = (".fastq", ".fq", ".bam", ".fastq.gz", ".fq.gz")
 
 Pieces = NDArray[np.int64]
 Tokens = NDArray[np.int32]
-Named = tuple[str, Codes]
-
-
-@runtime_checkable
-class Chromosomes(Protocol):
-    """What counting needs of a genome."""
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Length of each chromosome, bp."""
-
-    def chromosome(self, chrom: str) -> Codes:
-        """Codes of a whole chromosome, shape=(size,)."""
-
-    def soft_mask(self, chrom: str) -> NDArray[np.bool_]:
-        """Which bases are soft-masked, shape=(size,)."""
 
 
 def count_kmers(
@@ -71,6 +53,7 @@ def count_kmers(
     spaced: str | None = None,
     soft_masked: bool = True,
     share: float = 1.0,
+    memory: float = _DEFAULT.memory,
     threads: int | None = None,
 ) -> CooccurrenceCounts:
     """Count pairs of k-mers in a genome, in regions of it, or in sequencing reads.
@@ -87,6 +70,8 @@ def count_kmers(
         Chromosomes to count; default: all, or those of the regions.
     regions : DataFrame, optional
         Regions (chrom, start, end) to count in.
+    memory : float
+        Most memory to take, GiB.
     threads : int, optional
         Default: the cores that this process may use. It changes nothing but the time.
 
@@ -98,20 +83,29 @@ def count_kmers(
     Raises
     ------
     ConfigError
-        At a setting out of range, or chromosomes and regions of reads.
+        At a setting out of range or one that takes more memory, a chromosome named twice, or chromosomes or regions
+        of reads.
+    ShapeError
+        At a spaced seed that is none.
     NamingError
         At a chromosome that the genome does not have.
     RegionError
-        At a region outside its chromosome, or where no run of called bases holds a pair of k-mers.
+        At a region outside its chromosome, a chromosome without a region, or where no run of called bases holds a
+        pair of k-mers.
     """
-    settings = CountSettings(k, window, skip, spaced, soft_masked, share)
-    check_settings(**asdict(settings))
+    checked = check_settings(k=k, window=window, skip=skip, spaced=spaced, soft_masked=soft_masked, memory=memory)
+    settings = CountSettings(share=_checked_share(share), **{name: checked[name] for name in _COUNTED})
+    if threads is not None and threads < 1:
+        raise ConfigError("'threads' must be at least 1", value=threads)
+    offsets = settings.offsets  # a seed that is none is refused before anything is read
     source = opened(source)
-    sequences = _sequences(source, chroms, regions, soft_masked)
-    counts = _accumulated(sequences, settings, threads or len(os.sched_getaffinity(0)))
+    names = chosen(source, chroms, regions)
+    check_counts_memory(settings, bases_of(source, names, regions), memory)
+    read = sequences(source, names, regions, soft_masked)
+    counts = _accumulated(read, settings, threads or len(os.sched_getaffinity(0)))
     if not counts.values.any():
         raise RegionError(
-            f"no stretch of called bases holds two {k}-mers {skip + 1} bp apart ({settings.span + skip + 1} bp), so "
+            f"no stretch of called bases holds two {k}-mers {skip + 1} bp apart ({offsets[-1] + skip + 2} bp), so "
             "there are no pairs to count" + ("" if share == 1 else f", or none is in the share of {share:g}"),
             remedy="give longer chromosomes, regions or reads, or a smaller k" + ("" if skip == 0 else " or skip"),
         )
@@ -123,33 +117,40 @@ def count_cooccurrences(codes: Codes, k: int, window: int, **settings: Any) -> C
     return _accumulated([("sequence", codes)], CountSettings(k, window, **settings), 1)
 
 
-def opened(source: Chromosomes | Reads | PathLike) -> Chromosomes | Reads:
-    """A path as a Genome, or as Reads where its name is that of reads; anything else as it is."""
-    if not isinstance(source, str | os.PathLike):
-        return source
-    from genocontrast.genome import Genome, Reads
-
-    is_reads = Path(source).name.lower().endswith(_READS)
-    return Reads(source) if is_reads else Genome(source)
-
-
-def check_settings(**settings: Any) -> None:
-    """Refuse settings that the `kmers` section of the configuration would not take (ConfigError)."""
+def check_settings(**settings: Any) -> dict[str, Any]:
+    """The settings, as the `kmers` section of the configuration takes them; a ConfigError where it does not."""
     try:
-        KmersConfig.model_validate(settings)
+        checked = KmersConfig.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "spaced"
+        name = str(first["loc"][0])
         meaning = KmersConfig.model_fields[name].description
-        value = settings.get(name, first["input"])
-        raise ConfigError(f"'{name}': {first['msg']}", value=value, remedy=f"{name}: {meaning}") from None
+        raise ConfigError(f"'{name}': {first['msg']}", value=first["input"], remedy=f"{name}: {meaning}") from None
+    return {name: getattr(checked, name) for name in settings}
 
 
 def affordable_share(k: int, window: int, bases: int, memory: float) -> float:
-    """Share of the pairs of so many bases whose counts fit into half of `memory`, GiB; 1 up to k = 8."""
+    """Share of the pairs of so many bases whose lists fit into `memory`, GiB; 1 up to k = 8."""
     if k <= DENSE_K:
         return 1.0
-    return min(1.0, memory * 2**30 / 2 / (_BYTES_PER_PAIR * window * max(bases, 1)))
+    return min(1.0, memory * 2**30 / (_BYTES_PER_PAIR * window * max(bases, 1)))
+
+
+def check_counts_memory(settings: CountSettings, bases: int, limit: float) -> None:
+    """Refuse counts that may need more than `limit` GiB (ConfigError), naming what would fit."""
+    if settings.sparse:
+        needed = _BYTES_PER_PAIR * settings.window * settings.share * bases / 2**30
+        fits = settings.share * limit / max(needed, 1e-12)
+        remedy = f"raise 'memory', choose a smaller k, or count a share of the pairs: {fits:.2g} or less"
+    else:
+        needed = 4 * settings.n_cells / 2**30
+        remedy = "raise 'memory', choose a smaller k, or count a share of the pairs, in lists: 0.1, for instance"
+    if needed > limit:
+        raise ConfigError(
+            f"counting {settings.k}-mers needs about {needed:.1f} GiB of memory; the limit is {limit:g} GiB",
+            value=f"k = {settings.k}, share = {settings.share:g}",
+            remedy=remedy,
+        )
 
 
 def check_memory(k: int, dim: int, limit: float, *, watched: bool) -> None:
@@ -166,47 +167,21 @@ def check_memory(k: int, dim: int, limit: float, *, watched: bool) -> None:
             f"exact {k}-mer counts with vectors of {dim} dimensions need about {needed:.1f} GiB of memory; the limit "
             f"is {limit:g} GiB",
             value=f"k = {k}",
-            remedy=f"raise 'memory' in the kmers section, choose a smaller k, or count a sample of the pairs in lists "
-            f"of those that occur: share: {0.1:g}",
+            remedy="raise 'memory' in the kmers section, choose a smaller k, or count a share of the pairs in lists of "
+            "those that occur, share: 0.1, for instance",
         )
 
 
-def _sequences(
-    source: Chromosomes | Reads, chroms: Iterable[str] | None, regions: pd.DataFrame | None, soft_masked: bool
-) -> Iterator[Named]:
-    if not isinstance(source, Chromosomes):
-        if chroms is not None or regions is not None:
-            raise ConfigError("reads have no chromosomes and no regions", remedy="give a genome, or leave them out")
-        for batch in source.batches(_BATCH):
-            yield source.path.name, np.insert(batch.codes, batch.offsets[1:-1], N_CODE)
-        return
-    if chroms is None:
-        chroms = source.sizes if regions is None else list(dict.fromkeys(regions["chrom"]))
-    for chrom in chroms:
-        codes = _chromosome(source, chrom, soft_masked)
-        if regions is None:
-            yield chrom, codes
-            continue
-        here = regions.loc[regions["chrom"] == chrom, ["start", "end"]].to_numpy()
-        for start, end in here:
-            if not 0 <= start < end <= len(codes):
-                raise RegionError(f"a region is empty or outside {chrom}", value=f"{chrom}:{start}-{end}")
-            yield chrom, codes[start:end]
+def _checked_share(share: float) -> float:
+    if not 0 < share <= 1:
+        raise ConfigError("'share' must be above 0 and at most 1", value=share)
+    return float(share)
 
 
-def _chromosome(genome: Chromosomes, chrom: str, soft_masked: bool) -> Codes:
-    if chrom not in genome.sizes:
-        known = ", ".join(list(genome.sizes)[:10])
-        raise NamingError("the genome has no such chromosome", value=chrom, remedy=f"it has, to begin with: {known}")
-    codes = genome.chromosome(chrom)
-    _LOG.info("counting k-mers: %s, %.2f Mb", chrom, len(codes) / 1e6)
-    return codes if soft_masked else np.where(genome.soft_mask(chrom), np.uint8(N_CODE), codes)
-
-
-def _accumulated(sequences: Iterable[Named], settings: CountSettings, threads: int) -> CooccurrenceCounts:
+def _accumulated(named: Iterable[Named], settings: CountSettings, threads: int) -> CooccurrenceCounts:
     sink: _Table | _Lists = (_Lists if settings.sparse else _Table)(settings, threads)
     read: Counter[str] = Counter()
-    for codes in _batches(sequences, read):
+    for codes in _batches(named, read):
         pieces = _pieces(codes, settings.span)
         # no cell may grow by 31 bits at once: 2 units of each weight for each k-mer, were all of them the same
         most = (1 << 31) // (settings.window * (settings.window + 1))
@@ -217,11 +192,11 @@ def _accumulated(sequences: Iterable[Named], settings: CountSettings, threads: i
     return CooccurrenceCounts(settings, sink.values, sink.occurrences, getattr(sink, "cells", None), dict(read))
 
 
-def _batches(sequences: Iterable[Named], read: Counter[str]) -> Iterator[Codes]:
+def _batches(named: Iterable[Named], read: Counter[str]) -> Iterator[Codes]:
     """Sequences joined by N; their called bases are added to `read`."""
     gap = np.full(1, N_CODE, np.uint8)
     parts, size = list[Codes](), 0
-    for name, codes in sequences:
+    for name, codes in named:
         read[name] += int((codes != N_CODE).sum())
         parts += [codes, gap]
         size += len(codes)
@@ -287,7 +262,7 @@ class _Table(_Sink):
         if self.values.dtype == np.uint32 and self.values.max() >= 1 << 31:
             self.values = self.values.astype(np.uint64)
         around = (self.settings.skip, self.settings.window)
-        if len(self.values) > _COPIED_CELLS:
+        if len(self.values) * self.threads > _COPIED_CELLS:
             # each thread looks at all pairs and counts those whose larger token it owns: no two write to one cell
             owners = range(self.threads)
             self.in_threads(
@@ -311,6 +286,8 @@ class _Lists(_Sink):
 
     def add(self, tokens: Tokens, pieces: Pieces) -> None:
         """List the pairs of pieces."""
+        if not len(pieces):
+            return
         fresh: list[Any] = []
         for rows in np.array_split(pieces, -(-len(pieces) // _LISTED_PIECES)):
             fresh += self.in_threads(lambda part: self._listed(tokens, part), np.array_split(rows, self.threads))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike, atomic, existing
 from genocontrast.compiled import compiled
-from genocontrast.errors import FileFormatError, ShapeError
+from genocontrast.errors import ConfigError, FileFormatError, ShapeError
 from genocontrast.sequence import canonical_table, seed_offsets
 
 DENSE_K = 8
@@ -54,6 +54,11 @@ class CountSettings:
     spaced: str | None = None
     soft_masked: bool = True
     share: float = 1.0
+
+    def unlike(self, other: CountSettings) -> str:
+        """What differs, for messages."""
+        mine, others = asdict(self), asdict(other)
+        return ", ".join(f"{name}={mine[name]} and {others[name]}" for name in mine if mine[name] != others[name])
 
     @property
     def sparse(self) -> bool:
@@ -118,14 +123,16 @@ class CooccurrenceCounts:
 
     def __add__(self, other: CooccurrenceCounts) -> CooccurrenceCounts:
         if self.settings != other.settings:
-            mine, others = asdict(self.settings), asdict(other.settings)
-            apart = ", ".join(f"{key}={mine[key]} and {others[key]}" for key in mine if mine[key] != others[key])
             raise ShapeError(
-                "counts of different settings cannot be added", value=apart, remedy="count both with the same settings"
+                "counts of different settings cannot be added",
+                value=self.settings.unlike(other.settings),
+                remedy="count both with the same settings",
             )
         cells, values = self.cells, None
         if cells is None:
-            values = _narrow(self.values.astype(np.uint64) + other.values)
+            most = int(self.values.max(initial=0)) + int(other.values.max(initial=0))
+            kind: Any = np.uint32 if most < 2**32 else np.uint64
+            values = np.add(self.values, other.values, dtype=kind)
         else:
             assert other.cells is not None
             cells, values = merged([(cells, self.values), (other.cells, other.values)])
@@ -192,11 +199,23 @@ class CooccurrenceCounts:
             with safe_open(existing(path), "np") as stored:
                 about = json.loads((stored.metadata() or {}).get(_METADATA, "{}"))
                 arrays: dict[str, Any] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, json.JSONDecodeError) as error:
             raise FileFormatError(f"not a readable file of counts: {error}", path=path, remedy=remedy) from None
         if about.get("format") != _FORMAT:
             raise FileFormatError("not a file of k-mer counts", path=path, remedy=remedy)
-        return cls(CountSettings(**about["settings"]), **arrays, sequences=about["sequences"])
+        try:
+            counts = cls(CountSettings(**about["settings"]), **arrays, sequences=about["sequences"])
+        except (TypeError, KeyError) as error:
+            raise FileFormatError(f"counts of another version, or damaged: {error}", path=path, remedy=remedy) from None
+        if not counts._whole():
+            raise FileFormatError("damaged: its tables do not fit its settings", path=path, remedy=remedy)
+        return counts
+
+    def _whole(self) -> bool:
+        """Whether the arrays have the lengths that the settings ask for; compiled loops do not look."""
+        n = self.settings.n_cells if self.cells is None else len(self.cells)
+        fits = len(self.values) == n and len(self.tokens) == self.settings.n_tokens
+        return fits and (self.cells is None) == (not self.settings.sparse)
 
 
 def merge(paths: list[Path]) -> CooccurrenceCounts:
@@ -206,9 +225,12 @@ def merge(paths: list[Path]) -> CooccurrenceCounts:
     ------
     FileFormatError
         Where a sequence was counted in two of the files.
-    ShapeError
-        Where their settings differ.
+        Or where its settings differ from those of the files before.
+    ConfigError
+        Where there is no file.
     """
+    if not paths:
+        raise ConfigError("there are no counts to merge", remedy="name at least one file")
     total = CooccurrenceCounts.load(paths[0])
     for path in paths[1:]:
         more = CooccurrenceCounts.load(path)
@@ -219,6 +241,13 @@ def merge(paths: list[Path]) -> CooccurrenceCounts:
                 path=path,
                 value=twice[0],
                 remedy="give each sequence's counts once",
+            )
+        if more.settings != total.settings:
+            raise FileFormatError(
+                "counted with other settings than the files before",
+                path=path,
+                value=total.settings.unlike(more.settings),
+                remedy="count all with the same settings",
             )
         total += more
     return total

@@ -36,12 +36,13 @@ def descend(value: Callable[[Vector], tuple[float, Vector]], x: Vector) -> Itera
     """
     memory: deque[tuple[Vector, Vector, float]] = deque(maxlen=_MEMORY)
     loss, gradient = value(x)
+    first = 1 / max(float(np.linalg.norm(gradient)), 1e-30)
     while True:
         direction = _direction(gradient, memory)
         slope = float(direction @ gradient)
         if slope >= 0:  # rounding
             return
-        size = 1.0 if memory else min(1.0, 1 / float(np.abs(gradient).sum()))
+        size = 1.0 if memory else first
         for _ in range(_HALVINGS):
             step = np.float32(size) * direction
             further = x + step
@@ -55,6 +56,7 @@ def descend(value: Callable[[Vector], tuple[float, Vector]], x: Vector) -> Itera
         curvature = float(step @ change)
         if curvature > 1e-8 * float(change @ change):
             memory.append((step, change, curvature))
+        first = 4 * size  # of no use once a curvature is known
         fall = loss - reached
         x, loss, gradient = further, reached, there
         yield x, loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -13,20 +14,14 @@ from scipy import sparse
 
 from genocontrast.artefacts import PathLike
 from genocontrast.config import KmersConfig
-from genocontrast.errors import ModelError, ShapeError
+from genocontrast.errors import ModelError, ShapeError, SplitError
 from genocontrast.kmers import storage
-from genocontrast.kmers.counting import (
-    Chromosomes,
-    affordable_share,
-    check_memory,
-    check_settings,
-    count_kmers,
-    opened,
-)
+from genocontrast.kmers.counting import affordable_share, check_memory, check_settings, count_kmers
 from genocontrast.kmers.counts import CooccurrenceCounts, CountSettings
-from genocontrast.kmers.learning import Learning, check_dim
+from genocontrast.kmers.learning import LEARNED, Learning, check_dim
 from genocontrast.kmers.objectives import Table
 from genocontrast.kmers.sets import Sets
+from genocontrast.kmers.sources import Chromosomes, bases_of, opened
 from genocontrast.sequence import Codes, canonical_table, canonical_tokens, encode, kmer_name, seed_offsets
 
 if TYPE_CHECKING:
@@ -36,7 +31,8 @@ Pool = Literal["mean", "sif"]
 SIF_CONSTANT = 1e-3
 """Of smooth inverse frequency: a k-mer of this frequency weighs half."""
 _DEFAULT = KmersConfig()
-_EMBED_ROWS = 4096  # windows pooled at once, which bounds the memory
+_EMBED_BASES = 1 << 20  # bases of windows that are pooled at once, which bounds the memory
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -105,8 +101,8 @@ device
         seed : int
             Seed of the start, and of the draws above k = 8.
         validation_chroms : sequence of str, optional
-            Chromosomes that tell when to stop; default: those of the validation regions, or none: all iterations are
-            run.
+            Chromosomes that tell when to stop; default: those of the validation regions, or none: the training loss
+            tells.
         validation_regions : DataFrame, optional
             Regions to count in on the validation chromosomes, which may then be training chromosomes too; default:
             `regions`.
@@ -114,34 +110,36 @@ device
         Raises
         ------
         ConfigError
-            At a setting out of range, or one that needs more memory than allowed.
+            At a setting out of range, or one that needs more memory than allowed; at a chromosome named twice.
         SplitError
             Where a chromosome, or with `validation_regions` a base, is both for training and for validation.
         NamingError, RegionError
             At a chromosome or region that the genome does not have, or too short to hold a pair of k-mers.
         """
-        settings = {
-            "k": k, "dim": dim, "window": window, "skip": skip, "spaced": spaced, "soft_masked": soft_masked,
-            "share": share, "objective": objective, "log_q": log_q, "negatives": negatives, "subsample": subsample,
-            "iterations": iterations, "memory": memory, "device": device,
-        }  # fmt: skip
-        check_settings(**settings)
+        checked = check_settings(
+            k=k, dim=dim, window=window, skip=skip, spaced=spaced, soft_masked=soft_masked, share=share,
+            objective=objective, log_q=log_q, negatives=negatives, subsample=subsample, iterations=iterations,
+            memory=memory, device=device,
+        )  # fmt: skip
+        learning = Learning(seed=seed, **{name: checked[name] for name in LEARNED})
         check_dim(dim, k)
         source = opened(genome)
         sets = Sets.of(source, regions, chroms, validation_regions, validation_chroms)
         if share is None:
-            share = affordable_share(k, window, sets.bases(source), memory)
+            share = affordable_share(k, window, bases_of(source, sets.trained, regions), memory)
         if not CountSettings(k, window, share=share).sparse:
             check_memory(k, dim, memory, watched=bool(sets.held_out))
-        around: dict[str, Any] = {"skip": skip, "spaced": spaced, "soft_masked": soft_masked, "share": share}
-        counts = count_kmers(source, k, window, chroms=sets.trained, regions=regions, **around)
+        elif share < 1:
+            _LOG.info("k-mer vectors: of the pairs of %d-mers, a share of %.3g is counted", k, share)
+        around: dict[str, Any] = {
+            "k": k, "window": window, "skip": skip, "spaced": spaced, "soft_masked": soft_masked, "share": share,
+            "memory": memory,
+        }  # fmt: skip
+        counts = count_kmers(source, chroms=sets.trained, regions=regions, **around)
         watched = None
         if sets.held_out:
-            watched = count_kmers(source, k, window, chroms=sets.held_out, regions=sets.watched_in, **around)
-        fitted = cls.from_counts(
-            counts, watched, dim, objective, log_q=log_q, negatives=negatives, subsample=subsample,
-            iterations=iterations, device=device, seed=seed,
-        )  # fmt: skip
+            watched = count_kmers(source, chroms=sets.held_out, regions=sets.watched_in, **around)
+        fitted = cls._learned(learning, counts, watched)
         fitted.record |= sets.record(regions)
         return fitted
 
@@ -163,15 +161,36 @@ device
         """Fit vectors to counts; those of `validation`, counted with the same settings, tell when to stop.
 
         Parameters as in `fit`, but for those of counting, which the counts hold.
+
+        Raises
+        ------
+        SplitError
+            Where a sequence of that name was counted for both.
+        ShapeError
+            Where the two were counted with different settings.
+        ConfigError
+            At a setting out of range.
         """
-        learning = Learning(dim, objective, log_q, negatives, subsample, iterations, device, seed)
-        options = asdict(learning)
-        check_settings(**{name: value for name, value in options.items() if name != "seed"})
+        checked = check_settings(
+            dim=dim, objective=objective, log_q=log_q, negatives=negatives, subsample=subsample,
+            iterations=iterations, device=device,
+        )  # fmt: skip
         check_dim(dim, counts.k)
-        fitted, losses = learning.fit(counts, validation)
+        both = sorted(set(counts.sequences) & set({} if validation is None else validation.sequences))
+        if both:
+            raise SplitError(
+                "a sequence was counted both for training and for validation",
+                value=both[0],
+                remedy="leave it out of one of the two",
+            )
+        return cls._learned(Learning(seed=seed, **checked), counts, validation)
+
+    @classmethod
+    def _learned(cls, learning: Learning, counts: CooccurrenceCounts, validation: CooccurrenceCounts | None) -> Self:
+        fitted, losses, device = learning.fit(counts, validation)
         seen = counts.tokens[:, None] > 0
         record = {
-            "settings": {**asdict(counts.settings), **{name: options[name] for name in options if name != "device"}},
+            "settings": {**asdict(counts.settings), **asdict(learning), "device": device},
             "sequences": {"train": counts.sequences, "validation": {} if validation is None else validation.sequences},
             "kmers": {"seen": int(seen.sum()), "unseen": int((~seen).sum()), "occurrences": int(counts.tokens.sum())},
             "losses": losses,
@@ -207,7 +226,7 @@ device
         return self.vectors[self._token(kmer)]
 
     def nearest(self, kmer: str, n: int = 10) -> pd.DataFrame:
-        """The `n` k-mers with the largest cosine similarity to `kmer`: kmer, similarity, count; best first."""
+        """The `n` (1 or more) k-mers of largest cosine similarity to `kmer`: kmer, similarity, count; best first."""
         token = self._token(kmer)
         return self._closest(self._unit()[token], [token], n)
 
@@ -229,15 +248,28 @@ device
         return self._closest(target / max(float(np.linalg.norm(target)), 1e-12), tokens, n)
 
     def loss(self, counts: CooccurrenceCounts) -> float:
-        """Expected loss per positive pair on counts of the same k, by the objective of training.
+        """Expected loss per positive pair, by the objective of training; each set of counts brings its own negatives.
 
         Of counts that are lists (above k = 8) it is estimated from draws, the same ones each time.
+
+        Parameters
+        ----------
+        counts : CooccurrenceCounts
+            Of the same k and spaced seed; other windows are allowed, and are another question.
+
+        Raises
+        ------
+        ShapeError
+            At counts of other k-mers.
         """
-        if counts.k != self.k:
-            raise ShapeError(f"the counts are of {counts.k}-mers, the vectors of {self.k}-mers", value=counts.k)
-        names = ("dim", "objective", "log_q", "negatives", "subsample", "iterations", "seed")
-        settings = {name: self.record["settings"][name] for name in names}
-        return Learning(device="cpu", **settings).loss(counts, self.vectors, self.contexts)
+        mine, theirs = (self.k, self.spaced), (counts.k, counts.settings.spaced)
+        if mine != theirs:
+            raise ShapeError(
+                f"the counts are of {_described(*theirs)}, the vectors of {_described(*mine)}",
+                remedy="count with the k and the spaced seed of the vectors",
+            )
+        settings = {name: self.record["settings"][name] for name in (*LEARNED, "seed")} | {"device": "cpu"}
+        return Learning(**settings).loss(counts, self.vectors, self.contexts)
 
     def embed(self, codes: Codes, pool: Pool = "mean") -> NDArray[np.float64]:
         """Pooled vectors of the k-mers of each window, the same for both strands.
@@ -269,8 +301,9 @@ device
         if pool == "sif":
             weights *= SIF_CONSTANT / (SIF_CONSTANT + self.tokens / max(self.tokens.sum(), 1))
         pooled = np.zeros((len(codes), self.dim))
-        for first in range(0, len(codes), _EMBED_ROWS):
-            pooled[first : first + _EMBED_ROWS] = self._pool(codes[first : first + _EMBED_ROWS], weights)
+        rows = max(1, _EMBED_BASES // codes.shape[1])
+        for first in range(0, len(codes), rows):
+            pooled[first : first + rows] = self._pool(codes[first : first + rows], weights)
         return pooled
 
     def _pool(self, codes: Codes, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -311,7 +344,11 @@ device
     def _token(self, kmer: str) -> int:
         codes = encode(kmer)
         if len(codes) != self.k or (codes > 3).any():
-            raise ShapeError(f"not a k-mer of {self.k} letters A, C, G, T", value=kmer)
+            raise ShapeError(
+                f"not a k-mer of {self.k} letters A, C, G, T",
+                value=kmer,
+                remedy=f"the vectors are of {_described(self.k, self.spaced)}",
+            )
         token = int(canonical_tokens(codes, self.k)[0])
         if not self.tokens[token]:
             raise ModelError(
@@ -320,3 +357,7 @@ device
                 remedy="train on more sequence or with a smaller k",
             )
         return token
+
+
+def _described(k: int, spaced: str | None) -> str:
+    return f"{k}-mers" if spaced is None else f"{k}-mers, the letters under the ones of {spaced}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from genocontrast.kmers.counts import HELD_TOKENS
 from genocontrast.kmers.descent import descend
 from genocontrast.kmers.objectives import Objective, Table
 
@@ -18,17 +19,18 @@ _OVERSAMPLING, _POWER_STEPS = 10, 2
 _ROWS = 512  # of the matrix that is decomposed, made at once
 CHECK_EVERY = 10
 """Iterations between looks at the validation loss."""
-LEAST_GAIN = 1e-4
-"""A look that gains less than this ends the fit."""
+LEAST_SHARE = 0.002
+"""A look that adds less than this share to what is gained over the best constant score ends the fit."""
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass
 class Fit:
-    """Two fitted tables and how they came about."""
+    """Two fitted tables and how they came about; `constant` is the watched loss of scores that tell nothing."""
 
     words: Table
     contexts: Table
+    constant: float
     history: list[dict[str, Any]] = field(default_factory=list)
     """Iteration, training loss and (or null) validation loss, from the start on."""
 
@@ -37,8 +39,12 @@ class Fit:
         """The look that was kept."""
         return min(self.history, key=_watched)
 
-    def look(self, iteration: int, train_loss: float, held_out: float | None, words: Table, contexts: Table) -> float:
-        """Record the losses, keep the best tables; gives by how much the watched loss fell."""
+    def balanced(self) -> Fit:
+        """The same fit with its tables in their balanced form."""
+        return Fit(*balanced(self.words, self.contexts), self.constant, self.history)
+
+    def look(self, iteration: int, train_loss: float, held_out: float | None, words: Table, contexts: Table) -> bool:
+        """Record the losses, keep the best tables; gives whether the watched loss fell enough to go on."""
         before = _watched(self.best) if self.history else np.inf
         self.history.append({"iteration": iteration, "train": train_loss, "validation": held_out})
         beside = "" if held_out is None else f", held out {held_out:.4f}"
@@ -46,7 +52,7 @@ class Fit:
         gain = before - _watched(self.history[-1])
         if gain > 0:
             self.words, self.contexts = words, contexts
-        return gain
+        return gain > LEAST_SHARE * max(self.constant - _watched(self.best), 0.0)
 
 
 def _watched(look: dict[str, Any]) -> float:
@@ -65,8 +71,8 @@ def one_blas_thread() -> Iterator[None]:
 def fit_tables(train: Objective, validation: Objective | None, dim: int, seed: int, iterations: int) -> Fit:
     """Minimise the loss by L-BFGS from the decomposition of the best scores.
 
-    The validation loss, where there is one, is looked at every ten iterations; the fit ends when it stops falling and
-    gives back the tables of the best look.
+    The validation loss, or without one that of training, is looked at every ten iterations; the fit ends when it hardly
+    falls any more and gives back the tables of the best look.
 
     Parameters
     ----------
@@ -85,22 +91,24 @@ def fit_tables(train: Objective, validation: Objective | None, dim: int, seed: i
         The tables in their balanced form (see `balanced`).
     """
 
-    def look(iteration: int, train_loss: float) -> float:
+    def look(iteration: int, train_loss: float) -> bool:
         held_out = None if validation is None else validation.loss(words, contexts)
         return fit.look(iteration, train_loss, held_out, words, contexts)
 
     with one_blas_thread():
         words, contexts = start(train, dim, seed)
-        fit, space = Fit(words, contexts), _Coordinates(train, words, contexts)
+        fit = Fit(words, contexts, (validation or train).uninformed()["best_constant"])
+        space = _Coordinates(train, words, contexts)
         look(0, train.loss(words, contexts))
         iteration, loss = 0, np.nan
         for iteration, (x, loss) in enumerate(islice(descend(space.value, space.flat(words, contexts)), iterations), 1):
             words, contexts = space.tables(x)
-            if iteration % CHECK_EVERY == 0 and look(iteration, loss) < LEAST_GAIN:
+            if iteration % CHECK_EVERY == 0 and not look(iteration, loss):
                 break
         if iteration > fit.history[-1]["iteration"]:
             look(iteration, loss)
-        return Fit(*balanced(fit.words, fit.contexts), fit.history)
+        fit.contexts = train.free_of_choice(fit.contexts)
+        return fit.balanced()
 
 
 def start(train: Objective, dim: int, seed: int) -> tuple[Table, Table]:
@@ -115,9 +123,12 @@ def start(train: Objective, dim: int, seed: int) -> tuple[Table, Table]:
         return train.best_scores(rows) * scale[rows] * scale.T
 
     blocks = [slice(first, min(first + _ROWS, n)) for first in range(0, n, _ROWS)]
-    # scores that fit are made once, others anew for each product
-    held = weighted(slice(0, n)) if n * n <= 1 << 27 else None
-    make = weighted if held is None else held.__getitem__
+    make: Callable[[slice], Table] = weighted
+    if n <= HELD_TOKENS:  # made once; more would be made anew for each product
+        held = np.empty((n, n), np.float32)
+        for rows in blocks:
+            held[rows] = weighted(rows)
+        make = held.__getitem__
 
     def product(right: Table) -> Table:
         return np.concatenate([make(rows) @ right for rows in blocks])
@@ -186,7 +197,8 @@ def balanced(words: Table, contexts: Table) -> tuple[Table, Table]:
     """The two tables with the same scores whose columns are orthogonal, equally long in both, longest first.
 
     Any invertible map of one table can be undone in the other, so similarities within a table mean something only
-    once this freedom is taken away. Signs: the largest entry of each column of words is positive.
+    once this freedom is taken away (and, for InfoNCE, that of `objectives.settled`). Signs: the largest entry of each
+    column of words is positive.
     """
     (q_words, r_words), (q_contexts, r_contexts) = (
         np.linalg.qr(table.astype(np.float64)) for table in (words, contexts)

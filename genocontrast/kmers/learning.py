@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from genocontrast.errors import ConfigError, ModelError, ShapeError
 from genocontrast.kmers.counts import CooccurrenceCounts
 from genocontrast.kmers.fitting import Fit, fit_tables
@@ -16,6 +14,8 @@ from genocontrast.sequence import canonical_table
 if TYPE_CHECKING:
     from genocontrast.kmers.sampled import SampledLoss
 
+LEARNED = ("dim", "objective", "log_q", "negatives", "subsample", "iterations", "device")
+"""Settings of the `kmers` section that say how vectors are learned."""
 _CUDA_K = 7  # from here on, a step takes longer than its tables take to the device and back
 
 
@@ -32,23 +32,28 @@ class Learning:
     device: str
     seed: int
 
-    def fit(self, counts: CooccurrenceCounts, validation: CooccurrenceCounts | None) -> tuple[Fit, dict[str, Any]]:
-        """The fitted tables, and their losses beside what those must beat."""
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError("'seed' must be at least 0", value=self.seed)
+
+    def fit(self, counts: CooccurrenceCounts, validation: CooccurrenceCounts | None) -> tuple[Fit, dict[str, Any], str]:
+        """The fitted tables, their losses beside what those must beat, and the device."""
         if validation is not None and counts.settings != validation.settings:
             raise ShapeError(
                 "training and validation were counted with different settings",
-                value=f"{counts.settings} and {validation.settings}",
+                value=counts.settings.unlike(validation.settings),
                 remedy="count both with the same settings",
             )
         device = resolved(self.device, counts.k)
         if counts.settings.sparse:
-            return self._sampled(counts, validation, device)
+            return *self._sampled(counts, validation, device), device
         train = self.exact(counts, device)
         watched = None if validation is None else self.exact(validation, device)
         fit = fit_tables(train, watched, self.dim, self.seed, self.iterations)
         # a trace of smoothing: pairs that do not occur have no best score, only ever lower ones
         full_rank = train.loss_of_scores(lambda rows: train.best_scores(rows, smoothing=1e-9))
-        return fit, {"start": fit.history[0], "final": fit.best, **train.uninformed(), "full_rank": full_rank}
+        losses = {"start": fit.history[0], "final": fit.best, **train.uninformed(), "full_rank": full_rank}
+        return fit, losses, device
 
     def loss(self, counts: CooccurrenceCounts, words: Table, contexts: Table) -> float:
         """Loss of two tables on counts; of counts that are lists, an estimate from draws, the same each time."""
@@ -73,9 +78,9 @@ class Learning:
         from genocontrast.kmers.sampled import fit_sampled
 
         watched = None if validation is None else self._draws(validation, device)
-        fit = fit_sampled(self._draws(counts, device), watched, self.dim, self.seed, self.iterations)
-        zero = np.zeros((counts.settings.n_tokens, 1), np.float32)
-        return fit, {"start": fit.history[0], "final": fit.best, "zero": self.loss(counts, zero, zero)}
+        train = self._draws(counts, device)
+        fit = fit_sampled(train, watched, self.dim, self.seed, self.iterations)
+        return fit, {"start": fit.history[0], "final": fit.best, **train.uninformed()}
 
 
 def check_dim(dim: int, k: int) -> None:

@@ -5,7 +5,7 @@ the share of context j among the negatives (its frequency to the power 0.75), ka
 s_ij the product of centre vector i and context vector j:
 
     sgns     L = sum_ij P_ij softplus(-t_ij) + kappa n_i q_j softplus(t_ij),  t = s, or s - log(kappa q_j) with log_q
-    infonce  L = sum_i n_i log sum_j r_j exp(s_ij) - sum_ij P_ij s_ij,        r = q, or 1 with log_q
+    infonce  L = sum_i n_i log sum_j r_j exp(s_ij) - sum_ij P_ij s_ij,        r = q, or 1 if j occurs with log_q
 
 The best scores are log P_ij / (n_i q_j) up to a constant without, and log P_ij / n_i with the correction: pointwise
 mutual information, and log probabilities of the context. `infonce` is the limit of unlimited negatives, where log_q
@@ -35,7 +35,8 @@ Floats = NDArray[np.float64]
 
 NOISE_POWER = 0.75
 """Exponent of the token frequencies that negatives are drawn by (word2vec's)."""
-_SMOOTHING = 0.1  # of the expected counts, added before the logarithm; .03 to 1 end within 3e-4 of each other
+SMOOTHING = 0.1
+"""Weight of independence beside the counts, in the scores that a fit starts from."""
 _BLOCK = 64  # rows whose scores stay within the processor's cache
 _STRIPS = 8  # groups of rows that threads work on; their number is fixed, so that sums do not depend on the threads
 
@@ -55,6 +56,40 @@ def noise(tokens: NDArray[np.int64]) -> Floats:
     """Share of each token among the negatives."""
     weight = tokens**NOISE_POWER
     return weight / weight.sum()
+
+
+def log_drawn(noise: Floats, negatives: float) -> Floats:
+    """Logarithm of how often each token is drawn beside a positive, shape=(n_tokens,); 0 where it never is."""
+    return np.log(negatives * noise, where=noise > 0, out=np.zeros_like(noise))
+
+
+def uninformed(objective: str, centre: Floats, noise: Floats, negatives: float, *, log_q: bool) -> dict[str, float]:
+    """Losses of scores that tell nothing, the best constant and zero, from n and q of the tokens."""
+    from scipy.optimize import minimize_scalar
+
+    seen = noise > 0
+    if objective == "infonce":
+        loss = float(np.log(seen.sum())) if log_q else 0.0
+        return {"best_constant": loss, "zero": loss}
+    shift = -log_drawn(noise, negatives) if log_q else np.zeros_like(noise)
+
+    def constant(score: float) -> float:
+        return float((centre + negatives * noise) @ np.logaddexp(0, score + shift) - centre @ (score + shift))
+
+    best = minimize_scalar(constant, bounds=(-50, 50), method="bounded", options={"xatol": 1e-9})
+    return {"best_constant": float(best.fun), "zero": constant(0.0)}
+
+
+def settled(objective: str, contexts: Table, noise: Floats, *, log_q: bool) -> Table:
+    """Contexts of the same loss in which nothing is left to choose.
+
+    What is added to all contexts alike changes InfoNCE's scores by a constant for each centre, which it does not see,
+    but it would change similarities. Their mean over the tokens, as they weigh in the partition, is made zero.
+    """
+    if objective != "infonce":
+        return contexts
+    weight = (noise > 0) / (noise > 0).sum() if log_q else noise
+    return (contexts - weight @ contexts.astype(np.float64)).astype(np.float32)
 
 
 class Objective(ABC):
@@ -86,6 +121,8 @@ class Objective(ABC):
         Where they are lists.
     """
 
+    name: str
+
     def __init__(
         self,
         counts: CooccurrenceCounts,
@@ -109,7 +146,7 @@ class Objective(ABC):
         self._centre, self._noise = marginal / marginal.sum(), noise(counts.tokens)
         self._torch = None if device == "cpu" else _Torch(device, dtype)
         self._held: Any = None
-        self._expected = 1.0  # negatives that count as much as a positive does, for each
+        self._drawn = 1.0  # negatives beside each positive
         self._prepare()
         if len(marginal) <= HELD_TOKENS:
             self._held = self._array(self._positive(slice(0, len(marginal))))
@@ -140,21 +177,26 @@ class Objective(ABC):
         loss = sum(self._in_strips(work))
         return loss, self._plain(for_words), self._plain(sum(sums[strip] for strip in sorted(sums)))
 
-    def best_scores(self, rows: slice, smoothing: float = _SMOOTHING) -> Table:
-        """The scores of least loss, were there no limit to the dimensions; the positives are smoothed first."""
-        expected = self._centre[rows, None] * self._noise * self._expected
-        positive = self._plain(self._positive(rows)) + smoothing * expected
-        base = self._centre[rows, None] if self.log_q else expected
+    def best_scores(self, rows: slice, smoothing: float = SMOOTHING) -> Table:
+        """The scores of least loss, were there no limit to the dimensions, shape=(rows, n_tokens).
+
+        The positives are first drawn towards independence of centre and context: `smoothing` is the weight of
+        n_i q_j beside the counts'.
+        """
+        independent = self._centre[rows, None] * self._noise
+        positive = (self._plain(self._positive(rows)) + smoothing * independent) / (1 + smoothing)
+        base = self._centre[rows, None] if self.log_q else self._drawn * independent
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = np.log(positive / base)
         return np.where(np.isfinite(scores), scores, 0).astype(np.float32)
 
     def uninformed(self) -> dict[str, float]:
         """Losses of scores that tell nothing: the best constant, and zero."""
-        from scipy.optimize import minimize_scalar
+        return uninformed(self.name, self._centre, self._noise, self.negatives, log_q=self.log_q)
 
-        best = minimize_scalar(self._constant, bounds=(-50, 50), method="bounded", options={"xatol": 1e-9})
-        return {"best_constant": float(best.fun), "zero": float(self._constant(0.0))}
+    def free_of_choice(self, contexts: Table) -> Table:
+        """The contexts that give the same loss and in which nothing is left to choose, shape=(n_tokens, dim)."""
+        return settled(self.name, contexts, self._noise, log_q=self.log_q)
 
     @property
     def _strip(self) -> int:
@@ -196,20 +238,16 @@ class Objective(ABC):
     def _block(self, rows: slice, scores: Any) -> float:
         """Loss of some rows; their scores are overwritten by its derivative in them."""
 
-    @abstractmethod
-    def _constant(self, score: float) -> float:
-        """Loss of a constant score."""
-
 
 class SkipGram(Objective):
     """Skip-gram with negative sampling, in expectation."""
 
+    name = "sgns"
+
     def _prepare(self) -> None:
-        self._expected = self.negatives
-        drawn = self.negatives * self._noise
-        offset = -np.log(drawn, where=drawn > 0, out=np.zeros_like(drawn))
-        self._offset = offset if self.log_q else np.zeros_like(drawn)
-        arrays = (self.negatives * self._centre, self._noise, self._offset)
+        self._drawn = self.negatives
+        shift = -log_drawn(self._noise, self.negatives)
+        arrays = (self.negatives * self._centre, self._noise, shift)
         self._rows, self._columns, self._shift = (self._array(array.astype(np.float32)) for array in arrays)
 
     def _block(self, rows: slice, scores: Any) -> float:
@@ -222,20 +260,16 @@ class SkipGram(Objective):
         np.exp(np.negative(exponential, out=exponential), out=exponential)
         return compiled(_skip_gram, fastmath=True)(scores, exponential, positive, self._rows[rows], self._columns)
 
-    def _constant(self, score: float) -> float:
-        logit = score + self._offset
-        weight = self._centre + self.negatives * self._noise
-        return float(weight @ np.logaddexp(0, logit) - self._centre @ logit)
-
 
 class InfoNce(Objective):
-    """InfoNCE of unlimited negatives, or the full softmax with `log_q`."""
+    """InfoNCE of unlimited negatives, or with `log_q` the full softmax over the k-mers that occur in the counts."""
+
+    name = "infonce"
 
     def _prepare(self) -> None:
         seen = self._noise > 0
         weight = seen if self.log_q else self._noise
-        self._log_weight = np.log(weight, where=seen, out=np.full(len(seen), -np.inf))
-        arrays = (self._centre, self._log_weight)
+        arrays = (self._centre, np.log(weight, where=seen, out=np.full(len(seen), -np.inf)))
         self._rows, self._columns = (self._array(array.astype(np.float32)) for array in arrays)
 
     def _block(self, rows: slice, scores: Any) -> float:
@@ -250,9 +284,6 @@ class InfoNce(Objective):
         scores *= centre[:, None] / partition
         scores -= positive
         return float(centre @ (np.log(partition) + largest)[:, 0]) - attraction
-
-    def _constant(self, score: float) -> float:
-        return float(np.logaddexp.reduce(self._log_weight))
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"sgns": SkipGram, "infonce": InfoNce}

@@ -1,13 +1,18 @@
 """The same losses from draws, for more k-mers than all pairs of them can be scored: positives and negatives sampled.
 
-Each step draws ordered pairs in proportion to their counts, and one set of negatives for all of them in proportion to
-q. With m of them, `infonce` estimates sum_j q_j exp(s_ij) by the mean over the negatives, and with log_q
-sum_j exp(s_ij) by the sum of exp(s_ij - log(m q_j)), which is the logQ correction (Bengio and Senecal, 2008; Yi et
-al., RecSys 2019).
+Each step draws ordered pairs in proportion to their counts, and one set of m negatives for all of them in proportion to
+q. `infonce` is then the cross-entropy of finding the positive among the m + 1, less log(m + 1); without the positive in
+the sum it would have no minimum. Its best scores are those of unlimited negatives. With log_q the logits are corrected
+by - log q, positive and negatives alike (Bengio and Senecal, 2008; Yi et al., RecSys 2019): the loss estimates that of
+the full softmax.
+
+The best corrected scores are the best uncorrected ones plus log q (and log negatives, for sgns). So the uncorrected
+loss is what is minimised, and with log_q a last column is added, 1 for the centres and that term for the contexts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +22,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from genocontrast.kmers.counts import CooccurrenceCounts
-from genocontrast.kmers.fitting import CHECK_EVERY, LEAST_GAIN, Fit, balanced, decomposed
-from genocontrast.kmers.objectives import Table, kept, noise
+from genocontrast.kmers.fitting import CHECK_EVERY, Fit, decomposed, one_blas_thread
+from genocontrast.kmers.objectives import SMOOTHING, Table, kept, log_drawn, noise, settled, uninformed
 
 _STEPS = 20  # that count as one iteration
 _PAIRS, _NEGATIVES = 1 << 12, 1 << 8  # unordered pairs, each in both orders, and negatives of a step
 _LOOKS = 16  # batches that a look at a loss takes
 _RATE = 0.02
-_SMOOTHING = 0.1
 
 
 class Draws:
@@ -44,6 +48,7 @@ class Draws:
         a, b, weight = (np.concatenate(parts) for parts in zip(*counts.pairs(), strict=True))
         self.a, self.b, self.weight = a, b, weight * keep[a] * keep[b]
         self.noise = noise(counts.tokens)
+        self.marginal = counts.marginals(keep)
         self._pair_ends, self._noise_ends = np.cumsum(self.weight), np.cumsum(self.noise)
         self.device = device
 
@@ -88,77 +93,107 @@ class SampledLoss:
             negatives,
             log_q,
         )
-        log_noise = np.log(self.draws.noise, where=self.draws.noise > 0, out=np.zeros_like(self.draws.noise))
-        self._log_noise = torch.from_numpy(log_noise).float().to(device)
         self.device = device
 
     def of_batch(self, words: Tensor, contexts: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Mean loss of the pairs of a batch, from two tables of shape=(n_tokens, dim)."""
+        """Mean loss of the pairs of a batch, from two tables of shape=(n_tokens, dim), as if without `log_q`."""
         centres, others, negatives = batch
         here = functional.embedding(centres, words)  # (pairs, dim)
         attracted = (here * functional.embedding(others, contexts)).sum(1)
         repelled = here @ functional.embedding(negatives, contexts).T  # (pairs, negatives)
+        return self._loss(attracted, repelled)
+
+    def _loss(self, attracted: Tensor, repelled: Tensor) -> Tensor:
         if self.objective == "sgns":
-            if self.log_q:
-                shift = -self._log_noise - np.log(self.negatives)
-                attracted, repelled = attracted + shift[others], repelled + shift[negatives]
             softplus = functional.softplus
             return (softplus(-attracted) + self.negatives * softplus(repelled).mean(1)).mean()
-        correction = self._log_noise[negatives] if self.log_q else torch.zeros_like(self._log_noise[negatives])
-        return ((repelled - correction).logsumexp(1) - np.log(repelled.shape[1]) - attracted).mean()
+        logits = torch.cat([attracted[:, None], repelled], dim=1)  # (pairs, 1 + negatives)
+        return (logits.logsumexp(1) - np.log(logits.shape[1]) - attracted).mean()
 
-    def bias(self) -> Table:
-        """Best score of each context, shape=(n_tokens,), were it no likelier beside one centre than beside another."""
-        if self.log_q:
-            return self._log_noise.cpu().numpy()
-        return np.full(len(self._log_noise), -np.log(self.negatives) if self.objective == "sgns" else 0, np.float32)
+    def last_column(self) -> Table:
+        """What `log_q` adds to the best scores of each context, shape=(n_tokens,)."""
+        negatives = self.negatives if self.objective == "sgns" else 1.0
+        return log_drawn(self.draws.noise, negatives).astype(np.float32)
+
+    def uninformed(self) -> dict[str, float]:
+        """Losses of scores that tell nothing, see `objectives.uninformed`."""
+        draws = self.draws
+        centre = draws.marginal / draws.marginal.sum()
+        return uninformed(self.objective, centre, draws.noise, self.negatives, log_q=self.log_q)
 
     @torch.no_grad()
     def estimate(self, words: Table, contexts: Table) -> float:
         """Loss of two tables, from the same draws each time."""
         rng = np.random.default_rng(0)
         here, there = (torch.from_numpy(table).to(self.device) for table in (words, contexts))
-        return float(np.mean([float(self.of_batch(here, there, self.draws.batch(rng))) for _ in range(_LOOKS)]))
+        column = torch.from_numpy(self.last_column()).to(self.device)
+        losses = []
+        for _ in range(_LOOKS):
+            batch = self.draws.batch(rng)
+            _, others, negatives = batch
+            if not self.log_q:
+                losses.append(float(self.of_batch(here, there, batch)))
+                continue
+            scores = functional.embedding(batch[0], here)
+            attracted = (scores * functional.embedding(others, there)).sum(1) - column[others]
+            repelled = scores @ functional.embedding(negatives, there).T - column[negatives]
+            # what the correction took from the positive's score, where the loss is that of the full softmax
+            taken = float(column[others].mean()) if self.objective == "infonce" else 0.0
+            losses.append(float(self._loss(attracted, repelled)) - taken)
+        return float(np.mean(losses))
 
 
 def fit_sampled(train: SampledLoss, validation: SampledLoss | None, dim: int, seed: int, iterations: int) -> Fit:
     """Minimise the loss by Adam, with a rate that falls to zero; returns as `fitting.fit_tables`."""
-    fit = Fit(*_start(train, dim, seed))
-    tables = [torch.from_numpy(table).to(train.device).requires_grad_() for table in (fit.words, fit.contexts)]
+    with one_blas_thread():
+        words, contexts = _start(train, dim - 1 if train.log_q else dim, seed)
+    tables = [torch.from_numpy(table).to(train.device).requires_grad_() for table in (words, contexts)]
+    fit = Fit(*_whole(train, tables), (validation or train).uninformed()["best_constant"])
     optimiser = torch.optim.Adam(tables, _RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / (iterations * _STEPS))
     rng = np.random.default_rng(seed)
     for iteration in range(iterations + 1):
         if iteration % CHECK_EVERY == 0 or iteration == iterations:
-            plain = [table.detach().cpu().numpy().copy() for table in tables]
-            held_out = None if validation is None else validation.estimate(*plain)
-            gain = fit.look(iteration, train.estimate(*plain), held_out, *plain)
-            if iteration == iterations or (held_out is not None and gain < LEAST_GAIN):
+            whole = _whole(train, tables)
+            held_out = None if validation is None else validation.estimate(*whole)
+            falls = fit.look(iteration, train.estimate(*whole), held_out, *whole)
+            if iteration == iterations or not falls:
                 break
         for _ in range(_STEPS):
             optimiser.zero_grad(set_to_none=True)
             train.of_batch(tables[0], tables[1], train.draws.batch(rng)).backward()
             optimiser.step()
             schedule.step()
-    return Fit(*balanced(fit.words, fit.contexts), fit.history)
+    fit.contexts = settled(train.objective, fit.contexts, train.draws.noise, log_q=train.log_q)
+    return fit.balanced()
+
+
+def _whole(train: SampledLoss, tables: Sequence[Tensor]) -> tuple[Table, Table]:
+    """The tables as arrays, with the last column that `log_q` adds."""
+    words, contexts = (table.detach().cpu().numpy().copy() for table in tables)
+    if not train.log_q:
+        return words, contexts
+    column = train.last_column()[:, None]
+    return np.concatenate([words, np.ones_like(column)], axis=1), np.concatenate([contexts, column], axis=1)
 
 
 def _start(train: SampledLoss, dim: int, seed: int) -> tuple[Table, Table]:
     """Both tables from the singular value decomposition of the positive pointwise mutual information.
 
-    One dimension holds what the best scores have besides, a constant or the k-mers' frequencies.
+    One dimension holds the constant that the best scores have besides.
     """
     draws = train.draws
     n = len(draws.noise)
-    marginal = np.bincount(draws.a, draws.weight, n) + np.bincount(draws.b, draws.weight, n)
+    marginal = draws.marginal
     frequency = np.maximum(marginal, marginal[marginal > 0].min())
     scale = np.sqrt(frequency / frequency.mean()).astype(np.float32)[:, None]
     matrix: Any = sparse.csr_array((n, n), dtype=np.float32)
     for centres, others in ((draws.a, draws.b), (draws.b, draws.a)):
         ratio = draws.weight / marginal[centres] / draws.noise[others]
-        values = np.log(np.maximum((ratio + _SMOOTHING) / (1 + _SMOOTHING), 1)) * (scale[centres] * scale[others])[:, 0]
+        values = np.log(np.maximum((ratio + SMOOTHING) / (1 + SMOOTHING), 1)) * (scale[centres] * scale[others])[:, 0]
         matrix = matrix + sparse.coo_array((values.astype(np.float32), (centres, others)), shape=(n, n)).tocsr()
     left, right = decomposed(matrix.__matmul__, matrix.T.tocsr().__matmul__, n, dim - 1, seed)
     words = np.concatenate([left / scale, np.ones((n, 1))], axis=1)
-    contexts = np.concatenate([right / scale, train.bias()[:, None]], axis=1)
+    constant = -np.log(train.negatives) if train.objective == "sgns" else 0.0
+    contexts = np.concatenate([right / scale, np.full((n, 1), constant)], axis=1)
     return words.astype(np.float32), contexts.astype(np.float32)

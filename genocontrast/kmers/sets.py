@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from genocontrast.errors import ConfigError, SplitError
-from genocontrast.kmers.counting import Chromosomes
+from genocontrast.kmers.sources import Chromosomes, chosen
 
 if TYPE_CHECKING:
     from genocontrast.genome.reads import Reads
@@ -47,8 +46,8 @@ class Sets:
 
         Raises
         ------
-        ConfigError
-            Where reads are given regions or chromosomes.
+        ConfigError, NamingError, RegionError
+            As `sources.chosen`.
         SplitError
             Where a base is in both, or nothing is left to train on.
         """
@@ -58,17 +57,16 @@ class Sets:
             return cls(None, [], None)
         apart = regions is not None and validation_regions is not None
         watched_in = regions if validation_regions is None else validation_regions
-        held_out = list(_chroms_of(validation_regions) if validation_chroms is None else validation_chroms)
-        offered = source.sizes if regions is None else _chroms_of(regions)
-        trained = [chrom for chrom in offered if apart or chrom not in held_out] if chroms is None else list(chroms)
+        held_out: list[str] = []
+        if validation_chroms is not None or validation_regions is not None:
+            held_out = chosen(source, validation_chroms, watched_in) or []
+        if chroms is None:
+            offered = chosen(source, None, regions) or []
+            trained = [chrom for chrom in offered if apart or chrom not in held_out]
+        else:
+            trained = chosen(source, chroms, regions) or []
         _check_apart(trained, held_out, regions, validation_regions)
         return cls(trained, held_out, watched_in)
-
-    def bases(self, source: Chromosomes | Reads) -> int:
-        """Bases to train on, or about so many."""
-        if isinstance(source, Chromosomes):
-            return sum(source.sizes.get(chrom, 0) for chrom in self.trained or [])
-        return 4 * Path(source.path).stat().st_size  # at most, of a compressed file
 
     def record(self, regions: pd.DataFrame | None) -> dict[str, Any]:
         """Chromosomes and regions of both, as plain values."""
@@ -77,10 +75,6 @@ class Sets:
             "chromosomes": {"train": trained, "validation": self.held_out},
             "regions": {"train": _places(regions, trained), "validation": _places(self.watched_in, self.held_out)},
         }
-
-
-def _chroms_of(regions: pd.DataFrame | None) -> list[str]:
-    return [] if regions is None else list(dict.fromkeys(regions["chrom"]))
 
 
 def _places(regions: pd.DataFrame | None, chroms: list[str]) -> list[list[Any]] | None:

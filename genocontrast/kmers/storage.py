@@ -52,13 +52,16 @@ def read_h5ad(path: PathLike) -> dict[str, Any]:
         raise FileFormatError(f"not a readable h5ad file: {error}", path=path, remedy=remedy) from None
     if data.uns.get("format") != _FORMAT:
         raise FileFormatError("an h5ad file, but not of k-mer vectors", path=path, remedy=remedy)
-    return {
-        "k": len(data.obs_names[0]),
-        "vectors": np.asarray(data.X),
-        "contexts": np.asarray(data.obsm["context"]),
-        "tokens": data.obs["count"].to_numpy(),
-        "record": json.loads(data.uns["provenance"]),
-    }
+    try:
+        return {
+            "k": len(data.obs_names[0]),
+            "vectors": np.asarray(data.X),
+            "contexts": np.asarray(data.obsm["context"]),
+            "tokens": data.obs["count"].to_numpy(),
+            "record": json.loads(data.uns["provenance"]),
+        }
+    except (KeyError, IndexError, json.JSONDecodeError) as error:
+        raise FileFormatError(f"k-mer vectors, but damaged: {error}", path=path, remedy=remedy) from None
 
 
 def write_word2vec(path: PathLike, names: Sequence[str], vectors: NDArray[np.float32]) -> None:

@@ -174,15 +174,8 @@ def _held_back(balance: Mapping[str, Any]) -> str:
 
 def _model(config: Config, cite: Citations) -> str:
     training = config.training
-    strand = {
-        "tied": "whose filters are tied in pairs of reverse complements",
-        "twin": "applied to both strands and averaged",
-        "free": "on the given strand only",
-    }[training.strand]
-    same = "" if training.strand == "free" else f", so that either strand has the same embedding {cite('strand')},"
     return (
-        f"A convolutional encoder ({training.width} channels, {plural(training.depth, 'residual block')}, embeddings "
-        f"of {training.dim} dimensions) {strand}{same} was trained on a classification loss plus "
+        f"{_encoder(config, cite)} was trained on a classification loss plus "
         f"{number(training.contrastive_weight, 2)} times InfoNCE {cite('infonce')} at temperature "
         f"{number(training.temperature, 2)} (promoters as one class, the batch's decoys as negatives, a promoter's own "
         f"decoy twice) plus {number(training.surrogate_weight, 2)} times the loss of telling windows from random "
@@ -192,6 +185,31 @@ def _model(config: Config, cite: Citations) -> str:
         f"{training.dropout:g} and random shifts of up to {training.max_shift} bp for both classes, for at most "
         f"{plural(training.epochs, 'epoch')}; training stopped after {plural(training.patience, 'epoch')} without a "
         f"better validation loss.{_mining(training)}"
+    )
+
+
+def _encoder(config: Config, cite: Citations) -> str:
+    training = config.training
+    # each reference is numbered where it is first cited
+    either = "" if training.strand == "free" else f", so that either strand has the same embedding {cite('strand')},"
+    if training.encoder == "kmers":
+        pooled = {
+            "mean": "the mean",
+            "sif": "the mean, in which frequent k-mers weigh less,",
+            "attention": "the mean by learned weights",
+        }[training.pooling]
+        return (
+            f"An encoder that reads a window as its canonical {config.kmers.k}-mers{either} takes {pooled} of "
+            f"their vectors, which start as described below (embeddings of {training.dim} dimensions). It"
+        )
+    strand = {
+        "tied": "whose filters are tied in pairs of reverse complements",
+        "twin": "applied to both strands and averaged",
+        "free": "on the given strand only",
+    }[training.strand]
+    return (
+        f"A convolutional encoder ({training.width} channels, {plural(training.depth, 'residual block')}, embeddings "
+        f"of {training.dim} dimensions) {strand}{either}"
     )
 
 
@@ -225,10 +243,23 @@ def _evaluation(results: Results, config: Config, cite: Citations, unit: str) ->
 
 def _kmers(config: Config, cite: Citations, unit: str) -> str:
     kmers = config.kmers
+    sampled = kmers.objective == "sgns"
+    loss = (
+        f"skip-gram with negative sampling {cite('sgns')}" if sampled else f"InfoNCE {cite('infonce')} over all k-mers"
+    )
+    details = [f"window {kmers.window}"]
+    if kmers.skip:
+        details.append(f"the nearest {plural(kmers.skip, 'position')} left out")
+    if kmers.spaced:
+        details.append(f"spaced seed {kmers.spaced}")
+    if sampled:
+        details.append(f"{kmers.negatives:g} negative samples")
+    if kmers.log_q:
+        details.append("scores corrected for the negatives' frequencies")
     return (
         f"Vectors of {kmers.dim} dimensions for canonical {kmers.k}-mers were fitted to the co-occurrences on the "
-        f"training {unit} by the expected loss of skip-gram with negative sampling {cite('sgns')} (window "
-        f"{kmers.window}, {kmers.negatives:g} negative samples), a k-mer and its reverse complement sharing one vector."
+        f"training {unit} by the expected loss of {loss} ({', '.join(details)}), a k-mer and its reverse complement "
+        "sharing one vector."
     )
 
 

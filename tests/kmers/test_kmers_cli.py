@@ -6,6 +6,7 @@ from genocontrast.cli import main
 from genocontrast.config import KmersConfig
 from genocontrast.errors import FileFormatError
 from genocontrast.kmers import CooccurrenceCounts, KmerEmbedding, count_kmers
+from genocontrast.kmers.counts import CountSettings
 from genocontrast.sequence import decode
 
 
@@ -43,6 +44,39 @@ def test_regions_limit_what_is_counted(fasta, tmp_path):
     (tmp_path / "r.bed").write_text("chrA\t2000\t3000\n")
     run("count", fasta, "--out", tmp_path / "r.counts", "--regions", tmp_path / "r.bed", "--k", 4)
     assert CooccurrenceCounts.load(tmp_path / "r.counts").tokens.sum() == 997
+
+
+def test_the_options_reach_the_counts_and_the_fit(fasta, tmp_path):
+    fasta.write_text(fasta.read_text().replace("A" * 3, "aaa"))
+    options = ("--k", 5, "--spaced", "1101011", "--no-soft-masked", "--share", 0.5, "--window", 3)
+    run("count", fasta, "--out", tmp_path / "some.counts", *options)
+    counts = CooccurrenceCounts.load(tmp_path / "some.counts")
+    assert counts.settings == CountSettings(5, 3, 0, "1101011", soft_masked=False, share=0.5)
+    assert 0 < counts.tokens.sum() < 80_000  # of 90,000, were none masked
+    run("count", fasta, "--out", tmp_path / "all.counts", "--k", 4)
+    options = (
+        "--objective",
+        "infonce",
+        "--log-q",
+        "--subsample",
+        0.01,
+        "--iterations",
+        5,
+        "--dim",
+        4,
+        "--negatives",
+        2,
+    )
+    text = run("fit", tmp_path / "all.counts", "--out", tmp_path / "kmers.h5ad", *options)
+    assert "loss" in text
+    settings = KmerEmbedding.load(tmp_path / "kmers.h5ad").record["settings"]
+    expected = {"objective": "infonce", "log_q": True, "subsample": 0.01, "iterations": 5, "dim": 4, "negatives": 2}
+    assert settings | expected == settings
+
+
+def test_a_folder_is_no_file_to_write(fasta, tmp_path):
+    with pytest.raises(FileFormatError, match="a folder, not a file"):
+        run("count", fasta, "--out", tmp_path, "--k", 4)
 
 
 def test_help_gives_the_text_and_default_of_the_configuration():

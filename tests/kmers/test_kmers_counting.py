@@ -55,10 +55,11 @@ def random_codes(size, seed=1):
 
 
 @settings(max_examples=60)
-@given(DNA, st.sampled_from(SEEDS), st.integers(1, 7), st.integers(0, 6))
-def test_counts_equal_nested_loops_over_strings(sequence, spaced, window, skip):
+@given(DNA, st.sampled_from(SEEDS), st.integers(1, 7), st.integers(0, 6), st.booleans())
+def test_counts_equal_nested_loops_over_strings(sequence, spaced, window, skip, as_lists):
     k = 4 if spaced is None else spaced.count("1")
-    counts = count_cooccurrences(encode(sequence), k, window, skip=skip, spaced=spaced)
+    share = 1 - 1e-16 if as_lists else 1.0  # all of them
+    counts = count_cooccurrences(encode(sequence), k, window, skip=skip, spaced=spaced, share=share)
     assert entries(counts) == by_hand(sequence, k, window, skip, spaced)
 
 
@@ -80,8 +81,8 @@ def test_both_strands_give_identical_counts(k):
     codes = random_codes(5000)
     forward, backward = (count_cooccurrences(strand, k, 5) for strand in (codes, reverse_complement(codes)))
     assert forward.total > 0
-    np.testing.assert_array_equal(forward.values, backward.values)
-    np.testing.assert_array_equal(forward.tokens, backward.tokens)
+    assert np.array_equal(forward.values, backward.values)
+    assert np.array_equal(forward.tokens, backward.tokens)
     if k > 8:
         np.testing.assert_array_equal(forward.cells, backward.cells)
 
@@ -232,10 +233,45 @@ def test_an_unknown_chromosome_is_named(genome_of):
         count_kmers(genome_of({"1": encode("ACGTACGTAC")}), 3, 2, chroms=["chr1"])
 
 
+def test_chromosomes_are_a_list_of_different_names(genome_of):
+    genome = genome_of({"c": encode("ACGTACGTAC"), "d": encode("ACGTACGTAC")})
+    with pytest.raises(ConfigError, match=r"named twice \(got 'c'\)"):
+        count_kmers(genome, 3, 2, chroms=["c", "d", "c"])
+    with pytest.raises(ConfigError, match="a list of names"):
+        count_kmers(genome, 3, 2, chroms="c")
+    assert count_kmers(genome, 3, 2, chroms=(name for name in "dc")).sequences == {"d": 10, "c": 10}
+
+
+def test_regions_are_a_table_with_rows_on_each_chromosome(genome_of):
+    genome = genome_of({"c": encode("ACGTACGTAC"), "d": encode("ACGTACGTAC")})
+    regions = pd.DataFrame({"chrom": ["c"], "start": [0], "end": [9]})
+    with pytest.raises(RegionError, match=r"no region lies on this chromosome \(got 'd'\)"):
+        count_kmers(genome, 3, 2, chroms=["c", "d"], regions=regions)
+    with pytest.raises(RegionError, match="no regions to count in"):
+        count_kmers(genome, 3, 2, regions=regions[:0])
+    with pytest.raises(RegionError, match="no column 'chrom'"):
+        count_kmers(genome, 3, 2, regions=regions[["start", "end"]])
+    with pytest.raises(RegionError, match="whole numbers"):
+        count_kmers(genome, 3, 2, regions=regions.astype({"start": float}))
+
+
+def test_names_and_seeds_are_looked_at_before_anything_is_read(genome_of):
+    class Unread(type(genome_of({}))):
+        def chromosome(self, chrom):
+            raise AssertionError("read")
+
+    genome = Unread({"c": encode("ACGTACGTAC")})
+    with pytest.raises(NamingError, match="chrZ"):
+        count_kmers(genome, 3, 2, chroms=["c", "chrZ"])
+    with pytest.raises(ShapeError, match="2 ones"):
+        count_kmers(genome, 3, 2, spaced="101")
+
+
+@pytest.mark.parametrize("k", [6, 9])
 @pytest.mark.parametrize("sequence", ["", "ACGTAC", "NNNNNNNNNNNNN", "ACGTACNACGTAC"])
-def test_a_genome_shorter_than_a_pair_is_refused(sequence, genome_of):
-    with pytest.raises(RegionError, match=r"two 6-mers 1 bp apart \(7 bp\)"):
-        count_kmers(genome_of({"c": encode(sequence)}), 6, 5)
+def test_a_genome_shorter_than_a_pair_is_refused(sequence, k, genome_of):
+    with pytest.raises(RegionError, match=rf"two {k}-mers 1 bp apart \({k + 1} bp\)"):
+        count_kmers(genome_of({"c": encode(sequence)}), k, 5)
     assert count_kmers(genome_of({"c": encode("ACGTACC")}), 6, 5).total == 2
 
 
@@ -247,7 +283,8 @@ def test_a_genome_shorter_than_the_skipped_positions_is_refused(genome_of):
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [({"k": 2}, "'k'"), ({"k": 11}, "'k'"), ({"window": 0}, "'window'"), ({"window": 21}, "'window'"),
-     ({"skip": -1}, "'skip'"), ({"share": 0}, "'share'"), ({"share": 1.5}, "'share'")],
+     ({"skip": -1}, "'skip'"), ({"threads": 0}, "'threads'"), ({"k": "x"}, "'k'"),
+     ({"share": 0}, "'share'"), ({"share": 1.5}, "'share'")],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(wrong, named, genome_of):
     with pytest.raises(ConfigError, match=named):
@@ -262,14 +299,20 @@ def test_a_spaced_seed_that_cannot_be_strand_tied_is_refused(spaced, named, geno
         count_kmers(genome_of({"c": encode("ACGTACGTAC")}), 4, 2, spaced=spaced)
 
 
-def test_memory_is_checked_before_the_work():
+def test_memory_is_checked_before_the_work(genome_of):
     check_memory(6, 64, 4, watched=True)
     check_memory(7, 64, 4, watched=True)
     with pytest.raises(ConfigError, match=r"about 4\.\d GiB[\s\S]*'memory'[\s\S]*share"):
         check_memory(8, 32, 4, watched=True)
     check_memory(8, 32, 4, watched=False)
+    genome = genome_of({"c": encode("ACGTACGTACGTTGCA" * 1000)})
+    with pytest.raises(ConfigError, match=r"8-mers needs about 2\.0 GiB[\s\S]*limit is 1 GiB[\s\S]*share of the pairs"):
+        count_kmers(genome, 8, 5, memory=1)
+    with pytest.raises(ConfigError, match=r"10-mers needs[\s\S]*a share of the pairs: 0\.21 or less"):
+        count_kmers(genome, 10, 5, memory=0.001)
+    assert count_kmers(genome, 10, 5, memory=0.001, share=0.2).total > 0
 
 
 def test_the_share_above_k_8_is_what_fits():
     assert affordable_share(8, 5, 10**10, 4) == affordable_share(9, 5, 10**6, 4) == 1
-    assert affordable_share(9, 5, 3 * 10**9, 4) == pytest.approx(2 * 2**30 / (64 * 5 * 3e9))
+    assert affordable_share(9, 5, 3 * 10**9, 4) == pytest.approx(4 * 2**30 / (64 * 5 * 3e9))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genocontrast.errors import FileFormatError, ShapeError
+from genocontrast.errors import ConfigError, FileFormatError, ShapeError
 from genocontrast.kmers import CooccurrenceCounts, count_kmers, merge
 from genocontrast.kmers.counting import count_cooccurrences
 from genocontrast.kmers.counts import unpacked
@@ -92,6 +92,39 @@ def test_files_of_single_chromosomes_merge_to_the_whole(markov_codes, genome_of,
     assert same(merge(paths), count_kmers(genome, 5, 5))
     with pytest.raises(FileFormatError, match=r"chrA.counts.*counted in one before \(got 'chrA'\)"):
         merge([*paths, paths[0]])
+
+
+def test_files_of_other_settings_are_named(markov_codes, genome_of, tmp_path):
+    genome = genome_of(markov_codes)
+    count_kmers(genome, 4, 5, chroms=["chrA"]).save(tmp_path / "a.counts")
+    count_kmers(genome, 4, 2, chroms=["chrB"]).save(tmp_path / "b.counts")
+    with pytest.raises(FileFormatError, match=r"b\.counts.*window=5 and 2"):
+        merge([tmp_path / "a.counts", tmp_path / "b.counts"])
+    with pytest.raises(ConfigError, match="no counts to merge"):
+        merge([])
+
+
+@pytest.mark.parametrize("damage", ["short", "lists", "no tokens", "newer"])
+def test_damaged_counts_are_refused_before_a_compiled_loop_reads_them(damage, tmp_path):
+    import json
+
+    from safetensors.numpy import save_file
+
+    counts = count_cooccurrences(encode("ACGTACGTTGCA"), 3, 2)
+    arrays = {"values": counts.values, "tokens": counts.tokens}
+    settings = {"k": 3, "window": 2}
+    if damage == "short":
+        arrays["values"] = arrays["values"][:5]
+    elif damage == "lists":
+        arrays["cells"] = np.arange(len(counts.values))
+    elif damage == "no tokens":
+        del arrays["tokens"]
+    else:
+        settings["from_later"] = 1
+    about = {"format": "genocontrast k-mer counts", "settings": settings, "sequences": {}}
+    save_file(arrays, tmp_path / "x.counts", {"genocontrast": json.dumps(about)})
+    with pytest.raises(FileFormatError, match=r"x\.counts.*damaged"):
+        CooccurrenceCounts.load(tmp_path / "x.counts")
 
 
 def test_another_or_a_truncated_file_is_refused(tmp_path):

@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genocontrast.errors import ConfigError, FileFormatError, ModelError, NamingError, ShapeError, SplitError
+from genocontrast.errors import (
+    ConfigError,
+    FileFormatError,
+    ModelError,
+    NamingError,
+    RegionError,
+    ShapeError,
+    SplitError,
+)
 from genocontrast.kmers import KmerEmbedding, count_kmers
 from genocontrast.sequence import canonical_table, decode, encode, kmer_name, reverse_complement
 
@@ -178,6 +186,39 @@ def test_spaced_seeds_embed_their_own_letters(genome, tmp_path):
     assert KmerEmbedding.load(tmp_path / "kmers.h5ad").spaced == "11011"
 
 
+def test_masks_shares_and_negatives_reach_the_fit(genome_of, markov_codes):
+    mask = np.zeros(60_000, bool)
+    mask[:50_000] = True
+    genome = genome_of(markov_codes, {"chrA": mask})
+    masked = KmerEmbedding.fit(genome, chroms=["chrA"], soft_masked=False, **SETTINGS)
+    assert masked.tokens.sum() == 10_000 - 3
+    few = KmerEmbedding.fit(genome, chroms=["chrA"], negatives=1, **SETTINGS)
+    assert few.record["losses"]["zero"] == pytest.approx(2 * np.log(2))
+    drawn = KmerEmbedding.fit(genome, chroms=["chrA"], share=0.5, k=4, dim=8, iterations=1)
+    assert drawn.record["settings"]["share"] == 0.5
+
+
+def test_the_record_names_only_what_was_trained_on(genome):
+    regions = pd.DataFrame({"chrom": ["chrA"], "start": [2000], "end": [7000]})
+    with pytest.raises(RegionError, match="'chrB'"):
+        KmerEmbedding.fit(genome, regions, chroms=["chrA", "chrB"], **SETTINGS)
+    with pytest.raises(RegionError, match="'chrB'"):
+        KmerEmbedding.fit(genome, regions, validation_chroms=["chrB"], **SETTINGS)
+
+
+def test_the_share_of_regions_is_what_their_bases_afford(genome, monkeypatch):
+    seen = {}
+
+    def share(k, window, bases, memory):
+        seen["bases"] = bases
+        return 1.0
+
+    monkeypatch.setattr("genocontrast.kmers.embedding.affordable_share", share)
+    regions = pd.DataFrame({"chrom": ["chrA", "chrB"], "start": [2000, 0], "end": [7000, 100]})
+    KmerEmbedding.fit(genome, regions, validation_chroms=["chrB"], **SETTINGS)
+    assert seen["bases"] == 5000
+
+
 @pytest.mark.parametrize("options", [{"objective": "infonce"}, {"log_q": True}, {"skip": 3}, {"subsample": 1e-3}])
 def test_every_option_is_fitted_recorded_and_scored(genome, options):
     fitted = KmerEmbedding.fit(genome, validation_chroms=["chrB"], **SETTINGS, **options)
@@ -198,7 +239,8 @@ def test_kmers_of_nine_letters_are_fitted_from_draws(genome, monkeypatch):
     seen = one.names[int(one.tokens.argmax())]
     np.testing.assert_array_equal(one.vector(seen), one.vector(decode(reverse_complement(encode(seen)))))
     assert one.record["settings"]["share"] == 1
-    assert one.record["losses"]["final"]["train"] < one.record["losses"]["zero"]
+    losses = one.record["losses"]
+    assert losses["final"]["train"] < losses["best_constant"] < losses["zero"]
 
 
 def test_counts_may_be_made_elsewhere(genome, fitted):
@@ -206,8 +248,10 @@ def test_counts_may_be_made_elsewhere(genome, fitted):
     again = KmerEmbedding.from_counts(train, held_out, dim=8, iterations=10)
     np.testing.assert_array_equal(again.vectors, fitted.vectors)
     assert again.record["sequences"] == fitted.record["sequences"]
-    with pytest.raises(ShapeError, match="different settings"):
+    with pytest.raises(ShapeError, match=r"different settings.*window=5 and 4"):
         KmerEmbedding.from_counts(train, count_kmers(genome, 4, 4, chroms=["chrB"]))
+    with pytest.raises(SplitError, match=r"both for training and for validation \(got 'chrB'\)"):
+        KmerEmbedding.from_counts(train + held_out, held_out)
 
 
 def test_vectors_of_reads(tmp_path, markov_codes):
@@ -239,7 +283,7 @@ def test_both_strands_embed_to_the_same_bits(fitted, monkeypatch):
     codes = np.random.default_rng(0).integers(0, 5, (50, 200)).astype(np.uint8)
     forward = fitted.embed(codes)
     np.testing.assert_array_equal(forward, fitted.embed(reverse_complement(codes)))
-    monkeypatch.setattr("genocontrast.kmers.embedding._EMBED_ROWS", 7)
+    monkeypatch.setattr("genocontrast.kmers.embedding._EMBED_BASES", 1500)
     np.testing.assert_array_equal(forward, fitted.embed(codes))
 
 
@@ -313,7 +357,8 @@ def test_seed_decides_the_start(genome):
     ("settings", "named"),
     [({"k": 11}, "'k'"), ({"dim": 1}, "'dim'"), ({"k": 3, "dim": 33}, "number of strand-tied 3-mers, 32"),
      ({"negatives": 0}, "'negatives'"), ({"window": 0}, "'window'"), ({"k": 8, "memory": 1}, "GiB"),
-     ({"objective": "glove"}, "'objective'"), ({"subsample": -1}, "'subsample'"), ({"device": "tpu"}, "'device'")],
+     ({"objective": "glove"}, "'objective'"), ({"subsample": -1}, "'subsample'"), ({"device": "tpu"}, "'device'"),
+     ({"seed": -1}, "'seed'")],
 )  # fmt: skip
 def test_impossible_settings_are_refused(genome, settings, named):
     with pytest.raises(ConfigError, match=named):
@@ -327,6 +372,8 @@ def test_training_and_validation_must_be_apart(genome):
         KmerEmbedding.fit(genome, validation_chroms=["chrA", "chrB"], **SETTINGS)
 
 
-def test_loss_wants_counts_of_the_same_k(fitted, genome):
+def test_loss_wants_counts_of_the_same_kmers(fitted, genome):
+    with pytest.raises(ShapeError, match="4-mers, the letters under the ones of 11011"):
+        fitted.loss(count_kmers(genome, 4, 5, chroms=["chrB"], spaced="11011"))
     with pytest.raises(ShapeError, match="5-mers"):
         fitted.loss(count_kmers(genome, 5, 5, chroms=["chrB"]))

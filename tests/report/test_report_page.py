@@ -265,3 +265,33 @@ def test_the_methods_name_the_strand_design(tmp_path, write, config, strand):
     text = " ".join(methods(read_results(write(tmp_path / "demo", vectors=False)), settings)[0])
     assert ("same embedding" in text) == (strand != "free")
     assert {"tied": "tied in pairs", "twin": "averaged", "free": "given strand only"}[strand] in text
+
+
+@pytest.mark.parametrize("pooling", ["mean", "sif", "attention"])
+def test_the_methods_describe_a_kmer_encoder(tmp_path, write, config, pooling):
+    training = config.training.model_copy(update={"encoder": "kmers", "pooling": pooling})
+    settings = config.model_copy(update={"training": training})
+    text, references = methods(read_results(write(tmp_path / "demo", vectors=False)), settings)
+    joined = " ".join(text)
+    assert "canonical 6-mers, so that either strand has the same embedding [" in joined
+    assert "convolutional" not in joined
+    weighing = {
+        "mean": "the mean of their vectors",
+        "sif": "frequent k-mers weigh less",
+        "attention": "learned weights",
+    }
+    assert weighing[pooling] in joined
+    cited = {int(number) for number in re.findall(r"\[(\d+)\]", joined)}
+    assert cited == set(range(1, len(references) + 1))
+
+
+def test_the_methods_describe_how_kmers_were_fitted(tmp_path, write, config):
+    options = {"objective": "infonce", "log_q": True, "skip": 5, "spaced": "1110111"}
+    settings = config.model_copy(update={"kmers": config.kmers.model_copy(update=options)})
+    text, references = methods(read_results(write(tmp_path / "demo")), settings)
+    joined = " ".join(text)
+    for part in ("over all k-mers", "the nearest 5 positions left out", "spaced seed 1110111", "scores corrected"):
+        assert part in joined
+    assert "negative samples" not in joined
+    cited = {int(number) for number in re.findall(r"\[(\d+)\]", joined)}
+    assert cited == set(range(1, len(references) + 1))

@@ -14,7 +14,8 @@ rule kmers:
     conda:
         "../envs/genocontrast.yaml"
     resources:
-        mem_mb=6000,
+        # what the settings allow, and the interpreter with its libraries
+        mem_mb=2000 + int(1024 * SETTINGS.kmers.memory),
         runtime=60,
     params:
         settings=section("seed", "kmers"),
