@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genocontrast.report.tables import Table
-from genocontrast.report.wording import NOTHING, estimate, limits, listing, number, percent, plural
+from genocontrast.report.wording import NOTHING, estimate, integer, limits, listing, number, percent, plural
 
 SHOWN = 4
 """Sets on the map."""
@@ -37,7 +37,7 @@ def _table(title: str, found: Mapping[str, Any], space: Mapping[str, Any]) -> Ta
         row = [source["name"], NOTHING if source["skip"] is None else str(source["skip"])]
         for view in _VIEWS:
             figure = source["views"][view]
-            row += [estimate(figure["auroc"]) if figure["auroc"] else NOTHING, number(figure["p"])]
+            row.append(estimate(figure["auroc"]) if figure["auroc"] else NOTHING)
         rows.append(row)
     counts, views = found["counts"], found["sources"][0]["views"] if found["sources"] else {}
     lost = "; ".join(
@@ -49,11 +49,27 @@ def _table(title: str, found: Mapping[str, Any], space: Mapping[str, Any]) -> Ta
         "AUROC: how often a k-mer of the set is nearer to another one of the set than a k-mer of the same GC, CpG and "
         f"frequency is; mean over {plural(counts['measured'], 'set')} (of {counts['of']}: {counts['too_few_kmers']} "
         f"with fewer than 3 k-mers, {counts['repeated']} that repeat another one), in brackets its 95 % bootstrap "
-        f"interval over sets. p: {space['permutations']} random choices of k-mers of the same composition. Skipped: "
-        "nearest positions that the window leaves out. At the same edit distance, that distance says nothing: 0.5."
+        f"interval over sets. {_chance(found['sources'], space['permutations'])} Skipped: nearest "
+        "positions that the window leaves out. At the same edit distance, that distance says nothing: 0.5."
     )
-    columns = ["Similarity", "Skipped#", *(head for name in _VIEWS.values() for head in (f"{name}#", "p#"))]
+    columns = ["Similarity", "Skipped#", *(f"{name}#" for name in _VIEWS.values())]
     return Table(title, columns, rows, f"{note} {lost}." if lost else note, frozenset({0}))
+
+
+def _chance(sources: Sequence[Mapping[str, Any]], permutations: int) -> str:
+    """The p-values, of which most are alike: those that are not significant are named."""
+    larger = [
+        f"{source['name']}{_skipping(source)}, {name.lower()}: {number(source['views'][view]['p'])}"
+        for source in sources
+        for view, name in _VIEWS.items()
+        if (source["views"][view]["p"] or 0) > SIGNIFICANT
+    ]
+    start = f"p, by {integer(permutations)} random choices of k-mers of the same composition: {SIGNIFICANT:g} or less"
+    return f"{start}, but for {listing(larger)}." if larger else f"{start}, for every figure."
+
+
+def _skipping(source: Mapping[str, Any]) -> str:
+    return f" that skip {source['skip']}" if source["skip"] else ""
 
 
 def space_sentences(space: Mapping[str, Any]) -> list[str]:

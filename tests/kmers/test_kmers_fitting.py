@@ -164,7 +164,7 @@ def test_few_negatives_do_not_let_a_fit_diverge(name, log_q, markov_codes, count
     monkeypatch.setattr("genocontrast.kmers.sampled._PAIRS", 512)
     monkeypatch.setattr("genocontrast.kmers.sampled._NEGATIVES", 3)
     loss = SampledLoss(as_lists(markov_codes["chrA"]), name, 5.0, log_q=log_q)
-    drawn = fit_sampled(loss, None, 16, seed=1, iterations=20)
+    drawn = fit_sampled(loss, None, 16, seed=1, iterations=10)
     objective = {"sgns": SkipGram, "infonce": InfoNce}[name](counts, 5.0, log_q=log_q)
     constant = objective.uninformed()["best_constant"]
     exact = fit_tables(objective, None, 16, seed=1, iterations=60).best["train"]

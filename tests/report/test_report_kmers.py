@@ -19,10 +19,16 @@ def test_the_table_holds_each_similarity_and_view(kmer_space):
         ["k-mer vectors", "3"],
     ]
     assert table.rows[0][2].startswith("0.800 (")
-    assert table.rows[3][4].startswith("0.600 (")
-    assert table.rows[0][3] == "0.001"
+    assert table.rows[3][3].startswith("0.600 (")
+    assert "0.05 or less, for every figure." in table.note
     assert "mean over 5 sets (of 9: 3 with fewer than 3 k-mers, 1 that repeat another one)" in table.note
-    assert len(table.columns) == len(set(table.columns)) + 2  # p thrice
+    assert len(table.columns) == len(set(table.columns)) == 5
+
+
+def test_figures_that_chance_could_give_are_named(kmer_space):
+    kmer_space["truths"]["motifs"]["sources"][3]["views"]["apart"]["p"] = 0.31
+    note = space_tables(kmer_space)[0].note
+    assert "0.05 or less, but for k-mer vectors that skip 3, pairs that do not overlap: 0.310." in note
 
 
 def test_pairs_without_a_control_are_said(kmer_space):
