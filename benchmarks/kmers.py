@@ -149,7 +149,7 @@ def gain(data: Path, gensim: str | None, repeats: int) -> list[dict[str, Any]]:
 
 def counted(k: int, megabases: int) -> dict[str, Any]:
     """Cost of counting so much random sequence, on one thread; k-mers of a tenth of it are counted before."""
-    codes = np.random.default_rng(0).integers(0, 4, megabases * 1_000_000).astype(np.uint8)
+    codes = np.random.default_rng(0).integers(0, 4, megabases * 1_000_000, dtype=np.uint8)
     count_cooccurrences(codes[:100_000], k, WINDOW)
     start, used = time.perf_counter(), time.process_time()
     count_cooccurrences(codes, k, WINDOW)

@@ -182,22 +182,20 @@ def _accumulated(named: Iterable[Named], settings: CountSettings, threads: int) 
     sink: _Table | _Lists = (_Lists if settings.sparse else _Table)(settings, threads)
     read: Counter[str] = Counter()
     for codes in _batches(named, read):
-        pieces = _pieces(codes, settings.span)
-        # no cell may grow by 31 bits at once: 2 units of each weight for each k-mer, were all of them the same
-        most = (1 << 31) // (settings.window * (settings.window + 1))
-        rounds = np.cumsum(pieces[:, 3] - pieces[:, 2]) // most
-        tokens = sink.tokens(codes, pieces)
-        for rows in np.split(pieces, np.flatnonzero(np.diff(rounds)) + 1):
-            sink.add(tokens, rows)
+        for part, rows in _rounds(codes, settings):
+            sink.add(sink.tokens(part, rows), rows)
     return CooccurrenceCounts(settings, sink.values, sink.occurrences, getattr(sink, "cells", None), dict(read))
 
 
 def _batches(named: Iterable[Named], read: Counter[str]) -> Iterator[Codes]:
-    """Sequences joined by N; their called bases are added to `read`."""
+    """Sequences joined by N, or a long one by itself; their called bases are added to `read`."""
     gap = np.full(1, N_CODE, np.uint8)
     parts, size = list[Codes](), 0
     for name, codes in named:
-        read[name] += int((codes != N_CODE).sum())
+        read[name] += int(sum(np.count_nonzero(piece != N_CODE) for piece in _chunks(codes)))
+        if len(codes) >= _BATCH:
+            yield codes
+            continue
         parts += [codes, gap]
         size += len(codes)
         if size >= _BATCH:
@@ -207,10 +205,25 @@ def _batches(named: Iterable[Named], read: Counter[str]) -> Iterator[Codes]:
         yield np.concatenate(parts)
 
 
+def _chunks(codes: Codes) -> Iterator[Codes]:
+    return (codes[first : first + _BATCH] for first in range(0, len(codes), _BATCH))
+
+
+def _rounds(codes: Codes, settings: CountSettings) -> Iterator[tuple[Codes, Pieces]]:
+    """Parts of a sequence, and the pieces that are counted in them, which are numbered from the part's first base."""
+    pieces, reach = _pieces(codes, settings.span), settings.skip + settings.window
+    # no cell may grow by 31 bits at once: 2 units of each weight for each k-mer, were all of them the same
+    most = min(_BATCH, (1 << 31) // (settings.window * (settings.window + 1)))
+    rounds = np.cumsum(pieces[:, 3] - pieces[:, 2]) // most
+    for rows in np.split(pieces, np.flatnonzero(np.diff(rounds)) + 1):
+        if len(rows):
+            first = max(0, rows[0, 2] - reach)
+            yield codes[first : rows[-1, 3] + settings.span - 1], rows - first
+
+
 def _pieces(codes: Codes, span: int) -> Pieces:
     """Pieces of the runs of called bases, see `kernel`."""
-    called = np.concatenate([[False], codes != N_CODE, [False]])
-    begin, end = np.flatnonzero(np.diff(called)).reshape(-1, 2).T
+    begin, end = _runs(codes).T
     end = end - span + 1
     begin, end = begin[end > begin], end[end > begin]
     cuts = -(-(end - begin) // _PIECE)
@@ -218,6 +231,16 @@ def _pieces(codes: Codes, span: int) -> Pieces:
     begin, end = np.repeat(begin, cuts), np.repeat(end, cuts)
     low = begin + rank * _PIECE
     return np.column_stack([begin, end, low, np.minimum(low + _PIECE, end)])
+
+
+def _runs(codes: Codes) -> NDArray[np.int64]:
+    """Begin and end of the runs of called bases, shape=(n, 2)."""
+    edges, before, first = list[Any](), False, 0
+    for piece in _chunks(codes):
+        called = piece != N_CODE
+        edges.append(first + np.flatnonzero(np.diff(called, prepend=before)))
+        before, first = bool(called[-1]), first + len(piece)
+    return np.concatenate([np.zeros(0, np.int64), *edges, [len(codes)] * before]).astype(np.int64).reshape(-1, 2)
 
 
 class _Sink:
@@ -236,7 +259,8 @@ class _Sink:
         found = [np.zeros_like(self.occurrences) for _ in parts]
 
         def work(rows: Pieces, occurrences: NDArray[np.int64]) -> None:
-            compiled(find_tokens)(codes, rows, np.array(self.settings.offsets), token_of, tokens, occurrences)
+            offsets, reach = np.array(self.settings.offsets), self.settings.skip + self.settings.window
+            compiled(find_tokens)(codes, rows, offsets, token_of, reach, tokens, occurrences)
 
         self.in_threads(work, parts, found)
         self.occurrences += sum(found)
@@ -286,8 +310,6 @@ class _Lists(_Sink):
 
     def add(self, tokens: Tokens, pieces: Pieces) -> None:
         """List the pairs of pieces."""
-        if not len(pieces):
-            return
         fresh: list[Any] = []
         for rows in np.array_split(pieces, -(-len(pieces) // _LISTED_PIECES)):
             fresh += self.in_threads(lambda part: self._listed(tokens, part), np.array_split(rows, self.threads))

@@ -14,8 +14,10 @@ WEIGHT_BITS = 5
 """Bits of a listed pair that hold its weight; a window is at most 20."""
 
 
-def find_tokens(codes: Any, pieces: Any, offsets: Any, token_of: Any, tokens: Any, occurrences: Any) -> None:
-    """Token of each k-mer that starts in the pieces.
+def find_tokens(
+    codes: Any, pieces: Any, offsets: Any, token_of: Any, reach: int, tokens: Any, occurrences: Any
+) -> None:
+    """Token of each k-mer that starts in the pieces, or up to `reach` before one in its run.
 
     Parameters
     ----------
@@ -24,20 +26,23 @@ def find_tokens(codes: Any, pieces: Any, offsets: Any, token_of: Any, tokens: An
     offsets : int64, shape=(k,)
         Positions of the k-mer's letters.
     token_of : int32, shape=(4**k,)
+    reach : int
+        Largest distance of a pair.
     tokens : int32, shape=(length,)
         Filled at the k-mers' starts.
     occurrences : int64, shape=(n_tokens,)
-        Added to.
+        The k-mers that start in the pieces are added.
     """
     k, span = len(offsets), offsets[-1] + 1
     mask = 4**k - 1
     for piece in range(len(pieces)):
         low, high = pieces[piece, 2], pieces[piece, 3]
+        first = max(pieces[piece, 0], low - reach)
         word = 0
         if span == k:
-            for i in range(low, low + span - 1):
+            for i in range(first, first + span - 1):
                 word = word << 2 | codes[i]
-        for i in range(low, high):
+        for i in range(first, high):
             if span == k:
                 word = (word << 2 | codes[i + span - 1]) & mask
             else:
@@ -46,7 +51,8 @@ def find_tokens(codes: Any, pieces: Any, offsets: Any, token_of: Any, tokens: An
                     word = word << 2 | codes[i + offsets[letter]]
             token = token_of[word]
             tokens[i] = token
-            occurrences[token] += 1
+            if i >= low:
+                occurrences[token] += 1
 
 
 def count_pairs(tokens: Any, pieces: Any, skip: int, window: int, owner: int, owners: int, values: Any) -> None:
