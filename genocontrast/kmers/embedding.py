@@ -16,9 +16,10 @@ from genocontrast.artefacts import PathLike
 from genocontrast.config import KmersConfig
 from genocontrast.errors import ModelError, ShapeError, SplitError
 from genocontrast.kmers import storage
-from genocontrast.kmers.counting import affordable_share, check_memory, check_settings, count_kmers
+from genocontrast.kmers.counting import count_kmers
 from genocontrast.kmers.counts import CooccurrenceCounts, CountSettings
 from genocontrast.kmers.learning import LEARNED, Learning, check_dim
+from genocontrast.kmers.limits import affordable_share, check_memory, check_settings
 from genocontrast.kmers.objectives import Table
 from genocontrast.kmers.sets import Sets
 from genocontrast.kmers.sources import Chromosomes, bases_of, opened

@@ -16,7 +16,7 @@ from genocontrast.kmers.descent import descend
 from genocontrast.kmers.objectives import Objective, Table
 
 _OVERSAMPLING, _POWER_STEPS = 10, 2
-_ROWS = 512  # of the matrix that is decomposed, made at once
+_CELLS = 1 << 21  # of the matrix that is decomposed, made at once
 CHECK_EVERY = 10
 """Iterations between looks at the validation loss."""
 LEAST_SHARE = 0.002
@@ -122,7 +122,8 @@ def start(train: Objective, dim: int, seed: int) -> tuple[Table, Table]:
     def weighted(rows: slice) -> Table:
         return train.best_scores(rows) * scale[rows] * scale.T
 
-    blocks = [slice(first, min(first + _ROWS, n)) for first in range(0, n, _ROWS)]
+    step = max(1, _CELLS // n)
+    blocks = [slice(first, min(first + step, n)) for first in range(0, n, step)]
     make: Callable[[slice], Table] = weighted
     if n <= HELD_TOKENS:  # made once; more would be made anew for each product
         held = np.empty((n, n), np.float32)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from genocontrast.compiled import compiled
 from genocontrast.errors import ConfigError, ShapeError
 from genocontrast.kmers.counts import HELD_TOKENS, CooccurrenceCounts
+from genocontrast.kmers.device import OnDevice
 
 Table = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -144,7 +145,7 @@ class Objective(ABC):
         """Square roots of the relative frequencies, shape=(n_tokens, 1): the coordinates to optimise in."""
         self._keep = (keep / np.sqrt(marginal.sum())).astype(np.float32)
         self._centre, self._noise = marginal / marginal.sum(), noise(counts.tokens)
-        self._torch = None if device == "cpu" else _Torch(device, dtype)
+        self._torch = None if device == "cpu" else OnDevice(device, dtype)
         self._held: Any = None
         self._drawn = 1.0  # negatives beside each positive
         self._prepare()
@@ -287,39 +288,6 @@ class InfoNce(Objective):
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"sgns": SkipGram, "infonce": InfoNce}
-
-
-class _Torch:
-    """The same on a device of torch, in either precision."""
-
-    def __init__(self, device: str, dtype: str) -> None:
-        import torch
-
-        self.device, self.dtype = torch.device(device.removeprefix("torch:")), getattr(torch, dtype)
-
-    def array(self, values: Any) -> Any:
-        import torch
-
-        return torch.as_tensor(values, dtype=self.dtype, device=self.device)
-
-    def plain(self, values: Any) -> NDArray[Any]:
-        return values.cpu().numpy() if hasattr(values, "cpu") else values
-
-    def skip_gram(self, scores: Any, positive: Any, rows: Any, columns: Any) -> float:
-        from torch.nn.functional import softplus
-
-        weight = positive + rows[:, None] * columns
-        loss = (weight * softplus(scores, threshold=80) - positive * scores).double().sum()
-        scores.sigmoid_().mul_(weight).sub_(positive)
-        return float(loss)
-
-    def info_nce(self, scores: Any, positive: Any, centre: Any, columns: Any) -> float:
-        attraction = (positive * scores).double().sum()
-        scores += columns
-        partition = scores.logsumexp(1)
-        loss = (centre * partition).double().sum() - attraction
-        scores.sub_(partition[:, None]).exp_().mul_(centre[:, None]).sub_(positive)
-        return float(loss)
 
 
 def _skip_gram(scores: Any, exponential: Any, positive: Any, rows: Any, columns: Any) -> float:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from genocontrast.errors import ConfigError, NamingError, RegionError, ShapeError
 from genocontrast.genome import Genome, Reads
 from genocontrast.kmers import count_kmers, counting
-from genocontrast.kmers.counting import affordable_share, check_memory, count_cooccurrences
+from genocontrast.kmers.counting import count_cooccurrences
+from genocontrast.kmers.limits import affordable_share, check_memory
 from genocontrast.sequence import canonical_table, decode, encode, kmer_name, reverse_complement
 
 DNA = st.text(alphabet="ACGTN", max_size=60)

@@ -129,7 +129,7 @@ def test_memory_of_a_fit_is_what_was_announced(counts):
     import tracemalloc
 
     from genocontrast.errors import ConfigError
-    from genocontrast.kmers.counting import check_memory
+    from genocontrast.kmers.limits import check_memory
 
     objective = SkipGram(counts, 5)
     fit_tables(objective, None, 64, seed=1, iterations=2)  # compiled
