@@ -12,12 +12,11 @@ from torch.nn import functional
 
 from genocontrast.encoders.encoder import Encoder
 from genocontrast.errors import ConfigError, ModelError, ShapeError
+from genocontrast.kmers.embedding import SIF_CONSTANT
 from genocontrast.sequence import canonical_table
 
 Pooling = Literal["mean", "sif", "attention"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-SMOOTHING = 1e-3
-"""The constant a of SIF weights; Arora et al. (ICLR 2017) recommend 1e-3 to 1e-4."""
 
 
 class KmerVectors(Protocol):
@@ -79,7 +78,7 @@ class KmerEncoder(Encoder):
         pooling: Pooling = "mean",
         dim: int = 64,
         dropout: float = 0.0,
-        smoothing: float = SMOOTHING,
+        smoothing: float = SIF_CONSTANT,
     ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
@@ -107,7 +106,7 @@ class KmerEncoder(Encoder):
         pooling: Pooling = "mean",
         dim: int = 64,
         dropout: float = 0.0,
-        smoothing: float = SMOOTHING,
+        smoothing: float = SIF_CONSTANT,
     ) -> Self:
         """An encoder that starts with fitted vectors and knows how frequent their k-mers are; see the class.
 

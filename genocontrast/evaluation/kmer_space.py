@@ -146,7 +146,7 @@ def why_not(embedding: KmerEmbedding | None, wanted: bool) -> str | None:
         return "evaluation.kmer_space is false"
     if embedding is None:
         return "there are no k-mer vectors: the kmers stage has not run"
-    if embedding.record["settings"].get("spaced"):
+    if embedding.spaced:
         return "the vectors are of spaced k-mers, whose letters are no neighbours in a motif"
     if embedding.k > LARGEST_K:
         return f"k is {embedding.k}: the tables of all pairs of k-mers are made for k <= {LARGEST_K}"

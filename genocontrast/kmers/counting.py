@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def _accumulated(named: Iterable[Named], settings: CountSettings, threads: int) 
     for codes in _batches(named, read):
         for part, rows in _rounds(codes, settings):
             sink.add(sink.tokens(part, rows), rows)
-    return CooccurrenceCounts(settings, sink.values, sink.occurrences, getattr(sink, "cells", None), dict(read))
+    return sink.counts(dict(read))
 
 
 def _batches(named: Iterable[Named], read: Counter[str]) -> Iterator[Codes]:
@@ -203,6 +204,10 @@ class _Sink:
         self.occurrences += sum(found)
         return tokens
 
+    def counts(self, read: dict[str, int]) -> CooccurrenceCounts:
+        """What was counted in the sequences read, name -> called bases."""
+        return CooccurrenceCounts(self.settings, self.values, self.occurrences, sequences=read)
+
     def in_threads(self, work: Callable[..., Any], *jobs: Iterable[Any]) -> list[Any]:
         """Results of the work on each job, in order."""
         if self.threads == 1:
@@ -253,6 +258,10 @@ class _Lists(_Sink):
             if sum(len(cells) for cells, _ in fresh) > len(self.cells):
                 fresh = self._merge(fresh)
         self._merge(fresh)
+
+    def counts(self, read: dict[str, int]) -> CooccurrenceCounts:
+        """What was counted, and which pairs occur."""
+        return replace(super().counts(read), cells=self.cells)
 
     def _listed(self, tokens: Tokens, pieces: Pieces) -> tuple[NDArray[np.int64], Any]:
         room = np.empty(int((pieces[:, 3] - pieces[:, 2]).sum()) * self.settings.window, np.int64)

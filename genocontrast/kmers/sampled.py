@@ -87,23 +87,15 @@ class SampledLoss:
         subsample: float = 0.0,
         device: str = "cpu",
     ) -> None:
-        self.draws, self.objective, self.negatives, self.log_q = (
-            Draws(counts, subsample, device),
-            objective,
-            negatives,
-            log_q,
-        )
-        self.device = device
+        self.draws, self.device = Draws(counts, subsample, device), device
+        self.objective, self.negatives, self.log_q = objective, negatives, log_q
 
     def of_batch(self, words: Tensor, contexts: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Mean loss of the pairs of a batch, from two tables of shape=(n_tokens, dim), as if without `log_q`."""
-        centres, others, negatives = batch
-        here = functional.embedding(centres, words)  # (pairs, dim)
-        attracted = (here * functional.embedding(others, contexts)).sum(1)
-        repelled = here @ functional.embedding(negatives, contexts).T  # (pairs, negatives)
-        return self._loss(attracted, repelled)
+        return self._loss(*_scores(words, contexts, batch))
 
     def _loss(self, attracted: Tensor, repelled: Tensor) -> Tensor:
+        """Mean loss from the scores of the positives, shape=(pairs,), and negatives, shape=(pairs, negatives)."""
         if self.objective == "sgns":
             softplus = functional.softplus
             return (softplus(-attracted) + self.negatives * softplus(repelled).mean(1)).mean()
@@ -129,18 +121,22 @@ class SampledLoss:
         column = torch.from_numpy(self.last_column()).to(self.device)
         losses = []
         for _ in range(_LOOKS):
-            batch = self.draws.batch(rng)
-            _, others, negatives = batch
-            if not self.log_q:
-                losses.append(float(self.of_batch(here, there, batch)))
-                continue
-            scores = functional.embedding(batch[0], here)
-            attracted = (scores * functional.embedding(others, there)).sum(1) - column[others]
-            repelled = scores @ functional.embedding(negatives, there).T - column[negatives]
-            # what the correction took from the positive's score, where the loss is that of the full softmax
-            taken = float(column[others].mean()) if self.objective == "infonce" else 0.0
+            _, others, negatives = batch = self.draws.batch(rng)
+            attracted, repelled = _scores(here, there, batch)
+            taken = 0.0
+            if self.log_q:
+                attracted, repelled = attracted - column[others], repelled - column[negatives]
+                # the full softmax has the positive's score itself
+                taken = float(column[others].mean()) if self.objective == "infonce" else 0.0
             losses.append(float(self._loss(attracted, repelled)) - taken)
         return float(np.mean(losses))
+
+
+def _scores(words: Tensor, contexts: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Scores of a batch's positives, shape=(pairs,), and of each with all negatives, shape=(pairs, negatives)."""
+    centres, others, negatives = batch
+    here = functional.embedding(centres, words)  # (pairs, dim)
+    return (here * functional.embedding(others, contexts)).sum(1), here @ functional.embedding(negatives, contexts).T
 
 
 def fit_sampled(train: SampledLoss, validation: SampledLoss | None, dim: int, seed: int, iterations: int) -> Fit:
@@ -188,8 +184,12 @@ def _start(train: SampledLoss, dim: int, seed: int) -> tuple[Table, Table]:
     frequency = np.maximum(marginal, marginal[marginal > 0].min())
     scale = np.sqrt(frequency / frequency.mean()).astype(np.float32)[:, None]
     matrix: Any = sparse.csr_array((n, n), dtype=np.float32)
-    for centres, others in ((draws.a, draws.b), (draws.b, draws.a)):
-        ratio = draws.weight / marginal[centres] / draws.noise[others]
+    off = draws.a != draws.b  # the diagonal has one cell for both orders
+    for centres, others, weight in (
+        (draws.a, draws.b, np.where(off, 1, 2) * draws.weight),
+        (draws.b[off], draws.a[off], draws.weight[off]),
+    ):
+        ratio = weight / marginal[centres] / draws.noise[others]
         values = np.log(np.maximum((ratio + SMOOTHING) / (1 + SMOOTHING), 1)) * (scale[centres] * scale[others])[:, 0]
         matrix = matrix + sparse.coo_array((values.astype(np.float32), (centres, others)), shape=(n, n)).tocsr()
     left, right = decomposed(matrix.__matmul__, matrix.T.tocsr().__matmul__, n, dim - 1, seed)

@@ -308,8 +308,8 @@ def test_composition_of_what_was_counted():
 class Vectors:
     """What `why_not` asks of k-mer vectors."""
 
-    def __init__(self, k, **settings):
-        self.k, self.record = k, {"settings": settings}
+    def __init__(self, k, spaced=None):
+        self.k, self.spaced = k, spaced
 
 
 @pytest.mark.parametrize(
