@@ -1,19 +1,42 @@
-"""Contrastive losses on plain tensors: `info_nce`. Knows no genomics."""
+"""Contrastive learning on plain tensors: losses, banks, gradients of huge batches. Knows no genomics."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genocontrast.contrast.bank import BankExport, MemoryBank, MomentumEncoder
+    from genocontrast.contrast.cache import cached_backward
+    from genocontrast.contrast.geometry import energy
+    from genocontrast.contrast.harmony import harmonise
     from genocontrast.contrast.loss import ContrastiveLoss, info_nce
 
-__all__ = ["ContrastiveLoss", "info_nce"]
+__all__ = [
+    "BankExport",
+    "ContrastiveLoss",
+    "MemoryBank",
+    "MomentumEncoder",
+    "cached_backward",
+    "energy",
+    "harmonise",
+    "info_nce",
+]
+
+_HOME = {
+    "BankExport": "bank",
+    "ContrastiveLoss": "loss",
+    "MemoryBank": "bank",
+    "MomentumEncoder": "bank",
+    "cached_backward": "cache",
+    "energy": "geometry",
+    "harmonise": "harmony",
+    "info_nce": "loss",
+}
 
 
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import: only those who ask for a loss pay for it
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from genocontrast.contrast import loss
-
-    return getattr(loss, name)
+    return getattr(import_module(f"genocontrast.contrast.{_HOME[name]}"), name)

@@ -2,41 +2,92 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import torch
 from torch import Tensor
 
-from genocontrast.contrast.eager import Candidates
+from genocontrast.contrast.comparison import Comparison
+from genocontrast.contrast.fused import Outcome
+from genocontrast.contrast.geometry import dots
+from genocontrast.contrast.objective import Hard
+
+# queries between which uniformity is measured: 130,000 pairs
+SAMPLE = 512
+
+
+class Diagnostics(TypedDict):
+    """What `info_nce` says of a batch beside its loss: detached scalars on the device of the loss.
+
+    Reading one of them waits for the device; making them takes no further pass over the matrix of logits.
+    """
+
+    accuracy: Tensor
+    """Fraction of queries that have a positive nearer than every negative; ties count as wrong."""
+    positive_similarity: Tensor
+    """Mean cosine over all queries and their positives."""
+    negative_similarity: Tensor
+    """Mean cosine over all queries and their negatives; 0 without any."""
+    alignment: Tensor
+    """Mean squared distance of the pairs, or of given positives (Wang and Isola, ICML 2020; lower is better)."""
+    uniformity: Tensor
+    """log mean exp(-2 squared distance) between queries (same source; lower is better), at most 512 of them, evenly
+    spaced in the batch; 0 for a single one."""
+    hard_share: Tensor
+    """Each negative pulls at its query with a force of its softmax probability / temperature: the share of the hard
+    negatives in the sum of these gradients' norms, mean over the queries."""
+    backend: str
+    """Which implementation did the work."""
 
 
 @torch.no_grad()
-def diagnose(queries: Tensor, keys: Tensor, compared: Candidates) -> dict[str, Tensor]:
-    """Diagnostics of one batch of unit vectors, each a scalar.
-
-    accuracy: fraction of queries that have a positive nearer than every negative (ties count as wrong).
-    positive_similarity, negative_similarity: mean cosine over all positives and over all negatives.
-    alignment: mean squared distance of the pairs; uniformity: log mean exp(-2 squared distance) between queries
-    (both Wang and Isola, ICML 2020; lower is better).
-    """
-    similarity = compared.similarity
-    # cosines lie in [-1, 1], so that -2 marks an absent candidate
-    best_positive = similarity.masked_fill(~compared.positive, -2).amax(1)
-    best_negative = similarity.masked_fill(~compared.negative, -2).amax(1)
+def diagnose(
+    comparison: Comparison, outcome: Outcome, hard: Hard | None, temperature: Tensor, backend: str
+) -> Diagnostics:
+    """Sum up an outcome; `hard` in the units of logits."""
+    masses, edges = outcome.masses, outcome.edges
+    temperature = temperature.to(masses.best_negative.dtype)
+    if edges is None:
+        positive_sum, count, best = masses.positive_sum.sum(), masses.positive_count, masses.best_positive
+    else:
+        there = torch.ones_like(edges, dtype=torch.bool) if comparison.given is None else comparison.given >= 0
+        positive_sum, count = torch.where(there, edges, 0).sum(), there.sum(1)
+        best = edges.masked_fill(~there, -torch.inf).amax(1)
+    best_negative, negative_sum = masses.best_negative, masses.negative_sum.sum()
+    negatives = masses.negative_count.sum()
+    if hard is not None and hard.logits.shape[1]:
+        there = torch.ones_like(hard.logits, dtype=torch.bool) if hard.bias is None else hard.bias > -torch.inf
+        best_negative = torch.maximum(best_negative, hard.logits.masked_fill(~there, -torch.inf).amax(1))
+        negative_sum = negative_sum + torch.where(there, hard.logits, 0).sum()
+        negatives = negatives + there.sum()
+    anchors = (count > 0).sum().clamp(min=1)
+    kind = comparison.rows.dtype
+    positive = positive_sum / count.sum().clamp(min=1) * temperature
     return {
-        "accuracy": (best_positive > best_negative).to(similarity.dtype).mean(),
-        "positive_similarity": _mean(similarity, compared.positive),
-        "negative_similarity": _mean(similarity, compared.negative),
-        "alignment": (queries - keys).square().sum(1).mean(),
-        "uniformity": _uniformity(queries),
+        "accuracy": ((best > best_negative) & (count > 0)).sum() / anchors,
+        "positive_similarity": positive.to(kind),
+        "negative_similarity": (negative_sum / negatives.clamp(min=1) * temperature).to(kind),
+        "alignment": _alignment(comparison, edges, temperature, positive).to(kind),
+        "uniformity": _uniformity(comparison.rows, temperature),
+        "hard_share": outcome.share.sum() / anchors,
+        "backend": backend,
     }
 
 
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the masked values; 0 where there is none."""
-    return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
+def _alignment(comparison: Comparison, edges: Tensor | None, temperature: Tensor, positive: Tensor) -> Tensor:
+    """Of the pairs; where positives were given, rows of one number are no pair."""
+    if comparison.given is not None:
+        return 2 - 2 * positive
+    queries, keys = comparison.rows, comparison.columns[: len(comparison.rows)]
+    together = dots(queries, keys).mean() if edges is None else edges.mean()
+    # a zero vector has no length 1
+    squares = torch.linalg.vector_norm(queries, dim=1).square().mean() * temperature**2
+    return squares + torch.linalg.vector_norm(keys, dim=1).square().mean() - 2 * together * temperature
 
 
-def _uniformity(vectors: Tensor) -> Tensor:
-    """Uniformity of unit vectors, shape=(n, d); 0 for a single one."""
-    if len(vectors) < 2:
-        return vectors.new_zeros(())
-    return torch.nn.functional.pdist(vectors).square().mul(-2).exp().mean().log()
+def _uniformity(rows: Tensor, temperature: Tensor) -> Tensor:
+    """Of unit vectors that were divided by the temperature, shape=(n, d)."""
+    if len(rows) < 2:
+        return rows.new_zeros(())
+    some = rows[:: -(-len(rows) // SAMPLE)] * temperature
+    return torch.nn.functional.pdist(some).square().mul(-2).exp().mean().log()

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from genocontrast.config import TrainingConfig
-from genocontrast.contrast import info_nce
+from genocontrast.contrast import ContrastiveLoss, info_nce
 from genocontrast.encoders import Encoder
 from genocontrast.encoders.views import one_hot
 from genocontrast.errors import ModelError
@@ -96,7 +96,7 @@ class PromoterModule(LightningModule):
         )
         return (_classify(real, 1) + _classify(drawn, 0)) / 2
 
-    def _contrast(self, promoters: Tensor, views: Tensor, decoys: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _contrast(self, promoters: Tensor, views: Tensor, decoys: Tensor) -> ContrastiveLoss:
         """InfoNCE: all promoters are one class, the decoys of the batch its negatives, a promoter's own one twice."""
         one_class = torch.zeros(len(promoters), dtype=torch.long, device=promoters.device)
         return info_nce(
