@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genocontrast.contrast.bank import BankExport, MemoryBank, MomentumEncoder
     from genocontrast.contrast.cache import cached_backward
+    from genocontrast.contrast.distributed.gathered import gathered_info_nce, ring_info_nce
     from genocontrast.contrast.geometry import energy
     from genocontrast.contrast.harmony import harmonise
     from genocontrast.contrast.loss import ContrastiveLoss, info_nce
@@ -19,8 +20,10 @@ __all__ = [
     "MomentumEncoder",
     "cached_backward",
     "energy",
+    "gathered_info_nce",
     "harmonise",
     "info_nce",
+    "ring_info_nce",
 ]
 
 _HOME = {
@@ -30,8 +33,10 @@ _HOME = {
     "MomentumEncoder": "bank",
     "cached_backward": "cache",
     "energy": "geometry",
+    "gathered_info_nce": "distributed.gathered",
     "harmonise": "harmony",
     "info_nce": "loss",
+    "ring_info_nce": "distributed.gathered",
 }
 
 

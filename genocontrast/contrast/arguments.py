@@ -10,8 +10,8 @@ from torch import Tensor
 
 from genocontrast.errors import ShapeError
 
-# below it the largest logit leaves the range of float32
-COLDEST = 1e-30
+# beyond them the squares of logits, or of their inverses, come near the limits of float32
+COLDEST, HOTTEST = 1e-8, 1e8
 
 
 class Arguments(NamedTuple):
@@ -92,8 +92,8 @@ class Arguments(NamedTuple):
         # one on another device is not looked at, because that would stall the device
         if not isinstance(temperature, Tensor) or temperature.device.type == "cpu":
             number = float(temperature.detach() if isinstance(temperature, Tensor) else temperature)
-            if not (math.isfinite(number) and number >= COLDEST):
-                raise ShapeError(f"temperature must be a finite number above 0 (at least {COLDEST:g})", value=number)
+            if not COLDEST <= number <= HOTTEST:
+                raise ShapeError(f"temperature must be a number from {COLDEST:g} to {HOTTEST:g}", value=number)
         if not 0 <= self.debias < 1:
             raise ShapeError("debias must lie in [0, 1)", value=self.debias)
         if not (math.isfinite(self.hardness) and self.hardness >= 0):

@@ -45,6 +45,8 @@ class Comparison(NamedTuple):
     debias: float = 0.0
     hardness: float = 0.0
     correct_positive: bool = True
+    operands: torch.dtype | None = None
+    """Type of half precision that a backend with tensor cores may multiply in; sums are float32 all the same."""
 
     @property
     def terms(self) -> list[Term]:

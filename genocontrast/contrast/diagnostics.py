@@ -7,8 +7,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+from genocontrast.contrast.backends.fused import Outcome
 from genocontrast.contrast.comparison import Comparison
-from genocontrast.contrast.fused import Outcome
 from genocontrast.contrast.geometry import dots
 from genocontrast.contrast.objective import Hard
 

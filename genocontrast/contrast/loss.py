@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -12,8 +13,8 @@ from genocontrast.contrast.arguments import Arguments
 from genocontrast.contrast.backends import Backend
 from genocontrast.contrast.comparison import Comparison
 from genocontrast.contrast.diagnostics import Diagnostics, diagnose
-from genocontrast.contrast.geometry import unit
-from genocontrast.contrast.objective import Anchors, Hard
+from genocontrast.contrast.objective import Anchors
+from genocontrast.contrast.preparation import prepare
 
 
 class ContrastiveLoss(NamedTuple):
@@ -46,16 +47,17 @@ def info_nce(
     """InfoNCE: each query must find its key among the keys of the batch, its hard negatives and the bank.
 
     Vectors are normalised here (a zero vector stays zero: it is similar to nothing), half precision is computed
-    in float32, and the loss of query i with positives P(i) and candidates A(i) is
-    ``log sum_{a in A(i)} exp(logit_ia) - mean_{p in P(i)} logit_ip`` with ``logit = cosine / temperature``
-    (van den Oord et al., 2018). All vectors and the temperature get gradients, once: no gradients of gradients.
+    in float32 (by "triton" after products of half precision), and the loss of query i with positives P(i) and
+    candidates A(i) is ``log sum_{a in A(i)} exp(logit_ia) - mean_{p in P(i)} logit_ip``, where a logit is a cosine
+    divided by the temperature (van den Oord et al., 2018). All vectors and the temperature get gradients, once: no
+    gradients of gradients.
 
     Parameters
     ----------
     queries, keys : torch.Tensor, shape=(n, d)
         Embeddings of two views; row i of `keys` is the positive of row i of `queries`.
     temperature : float or torch.Tensor with one element
-        Divides the cosine similarities, > 0; a tensor may be learned.
+        Divides the cosine similarities, 1e-8 to 1e8; a tensor may be learned.
     hard : torch.Tensor, shape=(n, h, d), optional
         Negatives of one query each, in the space of the keys.
     hard_weight : torch.Tensor, shape=(n, h), optional
@@ -91,8 +93,8 @@ def info_nce(
         has the queries of the batch as its only candidates, with the `log_q` of their pairs. Default True.
     backend : {"auto", "eager", "chunked", "triton"}, optional
         "eager": the reference in plain torch operations, with the whole matrix of logits; "chunked": tiles of it,
-        memory linear in n; "triton": the same in fused CUDA kernels. "auto" takes eager for small batches, else
-        triton where it is to be had, else chunked. The diagnostics say which.
+        memory linear in n; "triton": the same in fused CUDA kernels. "auto" takes eager for small batches that fit
+        into memory, else triton for half precision on a CUDA device, else chunked. The diagnostics say which.
 
     Returns
     -------
@@ -107,56 +109,21 @@ def info_nce(
     ConfigError
         At an unknown backend, or one that cannot do what is asked.
     """
-    Arguments(
+    arguments = Arguments(
         queries, keys, temperature, hard, hard_weight, bank, log_q, ids, labels, positives, debias, hardness
-    ).check()
+    )
+    arguments.check()
     kind = torch.promote_types(queries.dtype, torch.float32)
-    with torch.autocast(queries.device.type, enabled=False):
+    with full_precision(queries.device.type):
         cold = 1 / torch.as_tensor(temperature, dtype=kind, device=queries.device).reshape(())
-        shared = keys.to(kind) if bank is None else torch.cat([keys.to(kind), bank.to(kind)])
-        rows, columns = unit(queries.to(kind), cold), unit(shared)
-        biases, hard_bias = _biases(rows, columns, log_q, hard_weight)
-        comparison = Comparison(
-            rows,
-            columns,
-            pairs=0 if labels is None and positives is None else None,
-            labels=None if labels is None else _pair_up(labels, len(rows), len(columns), same=True),
-            ids=None if ids is None else _pair_up(ids, len(rows), len(columns), same=False),
-            given=None if positives is None else positives.long(),
-            bias=biases,
-            row_bias=biases[: len(rows)] if symmetric and biases is not None else None,
-            mirrored=len(rows) if symmetric else 0,
-            debias=debias,
-            hardness=hardness,
-            correct_positive=correct_positive,
-        )
-        own = None if hard is None else Hard(torch.einsum("nd,nhd->nh", rows, unit(hard.to(kind))), hard_bias)
+        comparison, own = prepare(arguments, cold, symmetric, correct_positive)
         outcome, name = backends.run(backend, comparison, own, -cold, _anchors(comparison))
         return ContrastiveLoss(outcome.loss, diagnose(comparison, outcome, own, 1 / cold, name))
 
 
-def _biases(
-    rows: Tensor, columns: Tensor, log_q: Tensor | None, hard_weight: Tensor | None
-) -> tuple[Tensor | None, Tensor | None]:
-    """What is added to the logits of the columns, and of the hard negatives."""
-    hard = None if hard_weight is None else hard_weight.detach().to(rows.dtype).log()
-    if log_q is None:
-        return None, hard
-    log_q = log_q.detach().to(rows.dtype)
-    shared, own = log_q[: len(columns)], log_q[len(columns) :].reshape(len(rows), -1)
-    if own.shape[1]:
-        hard = -own if hard is None else hard - own
-    return -shared, hard
-
-
-def _pair_up(names: Tensor, n: int, c: int, *, same: bool) -> tuple[Tensor, Tensor]:
-    """Names of rows and columns, where -1 equals nothing else; with `same`, a row and its pair are equal."""
-    columns = torch.full((c,), -1, dtype=torch.long, device=names.device)
-    columns[: len(names)] = names
-    rows = columns[:n]
-    nameless = torch.arange(-2, -2 - c, -1, device=names.device)
-    others = nameless[:n] if same else nameless[:n] - c
-    return torch.where(rows < 0, others, rows), torch.where(columns < 0, nameless, columns)
+def full_precision(device: str) -> AbstractContextManager[object]:
+    """Autocast would compute the logits in half precision."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def _anchors(comparison: Comparison) -> Anchors:

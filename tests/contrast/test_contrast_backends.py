@@ -1,13 +1,13 @@
 """Every option on every backend, against loops over single pairs in float64."""
 
-
 import pytest
 import torch
 from brute_force import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genocontrast.contrast import chunked, info_nce
+from genocontrast.contrast import info_nce
+from genocontrast.contrast.backends import chunked
 
 VECTORS = ("queries", "keys", "hard", "bank", "temperature")
 

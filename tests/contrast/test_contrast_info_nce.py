@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from genocontrast.contrast import info_nce
+from genocontrast.contrast import energy, info_nce
 from genocontrast.errors import ConfigError, ShapeError
 
 E = torch.eye(4, dtype=torch.float64)
@@ -139,8 +139,20 @@ def test_huge_and_tiny_vectors_are_only_directions():
         ({"hard": E[:, None], "hard_weight": -torch.ones(4, 1)}, "hard_weight must not be negative"),
         ({"temperature": 0.0}, "temperature must be"),
         ({"temperature": math.nan}, "temperature must be"),
+        ({"temperature": 1e-9}, "temperature must be"),
+        ({"temperature": torch.tensor(1e9)}, "temperature must be"),
         ({"debias": 1.0}, "debias must lie"),
         ({"debias": 0.1, "log_q": torch.zeros(4)}, "debias and log_q"),
+        ({"hardness": -1.0}, "hardness must be"),
+        ({"temperature": torch.ones(2)}, "temperature must be one number"),
+        ({"log_q": torch.zeros(5), "hard": E[:, None]}, r"log_q must have shape \(4\) or \(8\)"),
+        ({"ids": torch.zeros(5, dtype=torch.long), "bank": E}, r"ids must have shape \(4\) or \(8\)"),
+        ({"positives": torch.zeros(4, dtype=torch.long)}, r"positives must have shape \(4, any\)"),
+        ({"positives": torch.tensor([[4], [0], [0], [0]])}, "rows of keys and bank, 0 to 3"),
+        ({"positives": torch.tensor([[-2], [0], [0], [0]])}, "rows of keys and bank, 0 to 3"),
+        ({"positives": -torch.ones(4, 2, dtype=torch.long)}, "no query has one"),
+        ({"positives": torch.tensor([[0, 1], [1, 1], [0, -1], [-1, -1]])}, "twice for one query .*row 1"),
+        ({"positives": torch.eye(4, dtype=torch.long), "labels": torch.arange(4)}, "labels and positives"),
     ],
 )
 def test_what_does_not_fit_is_named(options, problem):
@@ -152,3 +164,152 @@ def test_what_does_not_fit_is_named(options, problem):
 def test_an_unknown_backend_is_named():
     with pytest.raises(ConfigError, match="no such backend"):
         info_nce(E, E, temperature=0.1, backend="cuda")
+
+
+BACKENDS = pytest.mark.parametrize("backend", ["eager", "chunked"])
+
+
+@BACKENDS
+@pytest.mark.parametrize("temperature", [1e-8, 1e-4, 0.01, 1e4, 1e8])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_extreme_temperatures_stay_finite(backend, temperature, dtype):
+    if dtype == torch.float16:
+        temperature = max(temperature, 1e-4)  # colder, the gradients leave the range of the type
+    queries, keys = (E.to(dtype).clone().requires_grad_() for _ in range(2))
+    for options in ({}, {"debias": 0.1}, {"hardness": 0.5}, {"labels": torch.tensor([0, 0, 1, -1])}):
+        loss, diagnostics = info_nce(queries, keys, temperature=temperature, backend=backend, **options)
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert torch.isfinite(queries.grad).all()
+        assert torch.isfinite(keys.grad).all()
+        assert all(torch.isfinite(value) for name, value in diagnostics.items() if name != "backend")
+
+
+@BACKENDS
+def test_a_query_whose_every_negative_is_masked_loses_nothing(backend):
+    queries = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    loss, diagnostics = info_nce(
+        queries, E[:5, :3].repeat(2, 1)[:5], temperature=0.1, ids=torch.zeros(5, dtype=torch.long), backend=backend
+    )
+    loss.backward()
+    assert loss == 0
+    assert not queries.grad.any()
+    assert diagnostics["accuracy"] == 1
+    assert diagnostics["negative_similarity"] == 0
+
+
+@BACKENDS
+def test_duplicates_share_the_probability(backend):
+    queries = torch.ones(6, 3)
+    loss, diagnostics = info_nce(queries, queries, temperature=0.05, backend=backend)
+    assert loss.item() == pytest.approx(math.log(6), rel=1e-6)
+    assert diagnostics["accuracy"] == 0  # ties count as wrong
+
+
+@BACKENDS
+def test_no_hard_negatives_are_none(backend):
+    plain = info_nce(E, E.roll(1, 0), temperature=0.5, backend=backend)
+    empty = info_nce(E, E.roll(1, 0), temperature=0.5, hard=torch.zeros(4, 0, 4), bank=E[:0], backend=backend)
+    assert empty.loss == plain.loss
+    assert {**empty.diagnostics} == {**plain.diagnostics}
+
+
+@BACKENDS
+def test_the_temperature_is_learned_by_its_gradient(backend):
+    queries, keys = torch.randn(7, 3, dtype=torch.float64), torch.randn(7, 3, dtype=torch.float64)
+    temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+
+    def loss_at(value):
+        return info_nce(queries, keys, temperature=value, hard=keys.roll(1, 0)[:, None], backend=backend).loss
+
+    loss_at(temperature).backward()
+    slope = (loss_at(0.3 + 1e-6) - loss_at(0.3 - 1e-6)) / 2e-6
+    assert temperature.grad.item() == pytest.approx(slope.item(), rel=1e-6)
+
+
+@BACKENDS
+def test_hard_weighted_negatives_of_known_geometry(backend):
+    # two negatives at cosines 0 and 1/2, temperature 1, hardness 2: weights exp(0) and exp(1), of mean 1
+    query = torch.tensor([at_angle(0)], dtype=torch.float64)
+    bank = torch.tensor([at_angle(90), at_angle(60)], dtype=torch.float64)
+    loss = info_nce(query, query, temperature=1.0, bank=bank, hardness=2.0, symmetric=False, backend=backend).loss
+    weights = [2 / (1 + math.e), 2 * math.e / (1 + math.e)]
+    negatives = weights[0] + weights[1] * math.exp(0.5)
+    assert loss.item() == pytest.approx(math.log((math.e + negatives) / math.e), rel=1e-12)
+
+
+@BACKENDS
+def test_share_of_the_hard_negatives(backend):
+    # the one in the bank at cosine 0, the hard one at 1/2: forces of 1 and sqrt(e)
+    query = torch.tensor([at_angle(0)], dtype=torch.float64)
+    hard, bank = (torch.tensor([at_angle(angle)], dtype=torch.float64) for angle in (60, 90))
+    found = info_nce(query, query, temperature=1.0, hard=hard[None], bank=bank, backend=backend).diagnostics
+    assert found["hard_share"].item() == pytest.approx(math.exp(0.5) / (1 + math.exp(0.5)), rel=1e-6)
+    # the norms of the two gradients that the query gets are in that proportion
+    queries, own, shared = query.clone(), hard[None].clone().requires_grad_(), bank.clone().requires_grad_()
+    info_nce(queries, query, temperature=1.0, hard=own, bank=shared, symmetric=False).loss.backward()
+    pulls = [own.grad.norm() / math.sin(math.radians(60)), shared.grad.norm() / math.sin(math.radians(90))]
+    assert found["hard_share"].item() == pytest.approx((pulls[0] / sum(pulls)).item(), rel=1e-6)
+
+
+@BACKENDS
+def test_positives_as_given(backend):
+    # queries 0 and 1 have each other's key; query 2 has the bank's row; query 3 none, and is no anchor
+    bank = E[2:3]
+    positives = torch.tensor([[1], [0], [4], [-1]])
+    given = info_nce(
+        E, E[[1, 0, 3, 2]], temperature=0.5, bank=bank, positives=positives, symmetric=False, backend=backend
+    )
+    # query 0 sees its key once; query 2 its own in the bank and an equal one, key 3, as a negative
+    alone = math.log(1 + 4 * math.exp(-2))
+    assert given.loss.item() == pytest.approx((2 * alone + math.log(2 + 3 * math.exp(-2))) / 3, rel=1e-12)
+    assert given.diagnostics["accuracy"].item() == pytest.approx(2 / 3)
+    assert given.diagnostics["alignment"].item() == pytest.approx(0, abs=1e-12)
+
+
+@BACKENDS
+def test_names_of_the_bank(backend):
+    names = torch.tensor([0, 1, 2, 3, 1, -1])
+    options = {"temperature": 0.5, "bank": E[[1, 0]], "symmetric": False, "backend": backend}
+    negative = math.exp(-2)
+    # query 1 finds itself in the bank: masked by its id, a positive by its label; query 0 finds a nameless copy
+    masked = info_nce(E, E, ids=names, **options).loss.item()
+    terms = [math.log(2 + 4 * negative), math.log(1 + 4 * negative), *[math.log(1 + 5 * negative)] * 2]
+    assert masked == pytest.approx(sum(terms) / 4, rel=1e-12)
+    labelled = info_nce(E, E, labels=names, **options).loss.item()
+    terms[1] = math.log(2 + 4 * negative)
+    assert labelled == pytest.approx(sum(terms) / 4, rel=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["eager", "chunked"])
+def test_nothing_waits_for_the_device(backend):
+    # on the meta device there are no values: whatever reads one raises
+    def vectors(*shape):
+        return torch.empty(shape, device="meta", requires_grad=True)
+
+    names = torch.empty(9, dtype=torch.long, device="meta")
+    several = [
+        {},
+        {"ids": names, "hard": vectors(9, 2, 5), "hard_weight": vectors(9, 2)},
+        {"labels": names, "bank": vectors(4, 5), "log_q": vectors(13)},
+        {"positives": names[:, None], "hardness": 1.0, "debias": 0.1},
+    ]
+    for options in several:
+        queries, temperature = vectors(9, 5), vectors()
+        info_nce(queries, vectors(9, 5), temperature=temperature, backend=backend, **options).loss.backward()
+        assert queries.grad.shape == queries.shape
+        assert temperature.grad.shape == ()
+
+
+def test_auto_takes_tiles_where_the_matrix_is_large():
+    names = [info_nce(*torch.randn(2, n, 4), temperature=0.1).diagnostics["backend"] for n in (64, 2048)]
+    assert names == ["eager", "chunked"]
+
+
+def test_energy_is_minus_the_logit():
+    queries, keys = (torch.randn(4, 3, dtype=torch.float64) for _ in range(2))
+    cosines = torch.nn.functional.cosine_similarity(queries[:, None], keys[None], dim=2)
+    assert torch.allclose(energy(queries, keys, temperature=0.2), -cosines / 0.2)
+    own = torch.stack([keys, queries], 1)
+    assert torch.allclose(energy(queries, own, temperature=0.2)[:, 0], -cosines.diagonal() / 0.2)
+    assert torch.allclose(energy(queries, own, temperature=0.2)[:, 1], torch.tensor(-5.0, dtype=torch.float64))

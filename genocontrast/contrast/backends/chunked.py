@@ -12,16 +12,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from genocontrast.contrast.backends.fused import Pull
 from genocontrast.contrast.comparison import Comparison, Masses, Term
-from genocontrast.contrast.fused import Pull
 from genocontrast.contrast.geometry import dots
 
-# rows and columns of a tile: 2 MB of float32, which is what one core's cache holds
-TILE = (512, 1024)
+# rows and columns of a tile: 1 MB of float32, so that logits and scratch fit the cache of a core
+TILE = (512, 512)
 # on a device with thousands of cores a tile must be large to keep them busy: 64 MB
 DEVICE_TILE = (4096, 4096)
 # bytes of the tiles that are kept where one block of rows sees all columns before its gradients are computed
-KEPT = 8 << 20
+KEPT = 16 << 20
 # rows of such a block: with fewer, the products are no longer worth their overhead
 LEAST_ROWS = 128
 
@@ -73,7 +73,7 @@ class Chunked:
             if of_columns is not None and columns.stop <= mirrored:
                 tile.mirror(comparison, rows).add_to(of_columns.part(columns))
         if comparison.plain:
-            _count_negatives(comparison, of_rows)
+            count_negatives(comparison, of_rows)
         return of_rows, of_columns
 
     def gradients(self, rows: Pull, columns: Pull | None, row_gradient: Tensor, column_gradient: Tensor) -> None:
@@ -229,7 +229,7 @@ def _masks(comparison: Comparison, rows: slice, columns: slice, like: Tensor) ->
     return positive, positive | (comparison.ids[0][rows, None] == comparison.ids[1][None, columns])
 
 
-def _count_negatives(comparison: Comparison, masses: Masses) -> None:
+def count_negatives(comparison: Comparison, masses: Masses) -> None:
     """All columns but the pairs: their sum needs no tile."""
     sums = comparison.rows @ comparison.columns.sum(0)
     count = len(comparison.columns)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from genocontrast.contrast import eager
-from genocontrast.contrast.chunked import Chunked
+from genocontrast.contrast.backends import eager
+from genocontrast.contrast.backends.chunked import Chunked
+from genocontrast.contrast.backends.fused import Outcome, fused
+from genocontrast.contrast.backends.triton_device import WIDEST
+from genocontrast.contrast.backends.triton_engine import Triton
 from genocontrast.contrast.comparison import Comparison
-from genocontrast.contrast.fused import Outcome, fused
 from genocontrast.contrast.objective import Anchors, Hard, mean_loss
 from genocontrast.errors import ConfigError
 
 Backend = Literal["auto", "eager", "chunked", "triton"]
-# logits up to which the whole matrix stays in the cache, so that tiles win nothing
+# logits up to which the whole matrix stays in a processor's cache, so that tiles win nothing
 SMALL = 1 << 19
+# the same of a device, which tiles would leave idle
+DEVICE_SMALL = 1 << 24
+# matrices of logits that the reference and its gradients hold at once
+HELD = 8
 
 
 def run(
@@ -34,13 +41,21 @@ def run(
         given = torch.einsum("nd,npd->np", comparison.rows, comparison.columns[comparison.given])
     if name == "eager":
         return _eager(comparison, given, hard, least, anchors), name
-    if name == "triton":
-        raise ConfigError("no Triton yet")
-    return fused(Chunked, comparison, given, hard, least, anchors), name
+    engine = Triton if name == "triton" else Chunked
+    return fused(engine, comparison, given, hard, least, anchors), name
 
 
 def _choose(comparison: Comparison) -> str:
-    return "eager" if len(comparison.rows) * len(comparison.columns) <= SMALL else "chunked"
+    rows = comparison.rows
+    logits = len(rows) * len(comparison.columns)
+    if not rows.is_cuda:
+        return "eager" if logits <= SMALL else "chunked"
+    free, _ = torch.cuda.mem_get_info(rows.device)
+    if logits <= DEVICE_SMALL and HELD * logits * rows.element_size() <= free / 2:
+        return "eager"
+    # float32 has no tensor cores in the kernels: there the tiles' library products are the better choice
+    half = comparison.operands is not None and rows.dtype == torch.float32 and rows.shape[1] <= WIDEST
+    return "triton" if half and find_spec("triton") else "chunked"
 
 
 def _eager(comparison: Comparison, edges: Tensor | None, hard: Hard | None, least: Tensor, anchors: Anchors) -> Outcome:

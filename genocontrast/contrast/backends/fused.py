@@ -28,8 +28,9 @@ class Pull(NamedTuple):
     @classmethod
     def of(cls, comparison: Comparison, masses: Masses, sums: Tensor, spread: Tensor | None) -> Pull:
         """From the gradients of the log-sums and of the spread."""
-        scale = sums.new_tensor([term.scale for term in comparison.terms])[:, None]
-        coefficient = torch.where(masses.total > 0, sums * scale / masses.total, 0)
+        # term by term: a tensor of the scales would be copied to the device, and waited for
+        scaled = torch.stack([part * term.scale for part, term in zip(sums, comparison.terms, strict=True)])
+        coefficient = torch.where(masses.total > 0, scaled / masses.total, 0)
         if spread is not None:
             divisors = torch.stack([masses.total[-1], masses.positive_count])
             spread = torch.where(divisors > 0, spread / divisors, 0).to(masses.top.dtype)

@@ -1,0 +1,1 @@
+"""InfoNCE over many processes."""
