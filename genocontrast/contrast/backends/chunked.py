@@ -24,6 +24,8 @@ DEVICE_TILE = (4096, 4096)
 KEPT = 16 << 20
 # rows of such a block: with fewer, the products are no longer worth their overhead
 LEAST_ROWS = 128
+# logits up to which powers and their sums stay far inside of float32: exp(40) is 2e17
+CALM = 40.0
 
 
 class Chunked:
@@ -48,8 +50,9 @@ class Chunked:
     def sweeps(cls, comparison: Comparison) -> Iterator[tuple[slice, Chunked]]:
         """All rows at once if columns are anchors too; else blocks of rows that see all columns and are finished."""
         n, c = len(comparison.rows), len(comparison.columns)
+        engine = _Calm if is_calm(comparison) else cls
         if comparison.mirrored:
-            yield slice(0, n), cls(comparison)
+            yield slice(0, n), engine(comparison)
             return
         size = min(n, max(LEAST_ROWS, KEPT // (comparison.rows.element_size() * c)))
         if comparison.rows.device.type != "cpu":
@@ -57,7 +60,7 @@ class Chunked:
         kept = comparison.rows.new_empty(size * c)
         for start in range(0, n, size):
             rows = slice(start, min(start + size, n))
-            yield rows, cls(comparison.block(rows), kept)
+            yield rows, engine(comparison.block(rows), kept)
 
     def statistics(self) -> tuple[Masses, Masses | None]:
         """Of the rows, and of the columns that are anchors."""
@@ -108,6 +111,53 @@ class Chunked:
     def _tile(self, rows: slice, columns: slice, logits: Tensor) -> _Tile:
         scratch, mirrored = (room[: logits.numel()].view(logits.shape) for room in self.scratch[:2])
         return _tile(self.comparison, rows, columns, logits, scratch, mirrored)
+
+
+class _Calm(Chunked):
+    """Where logits are so small that their powers need no maximum to be taken off first: one power serves both ways."""
+
+    def statistics(self) -> tuple[Masses, Masses | None]:
+        comparison = self.comparison
+        n, mirrored = len(comparison.rows), comparison.mirrored
+        of_rows, of_columns = (Masses.empty(1, size, comparison.rows) for size in (n, mirrored))
+        for rows, columns, logits in self._tiles():
+            torch.mm(comparison.rows[rows], comparison.columns[columns].T, out=logits)
+            mask_pairs(comparison, rows, columns, logits)
+            best = of_rows.best_negative[rows]
+            torch.maximum(best, logits.amax(1), out=best)
+            powers = logits.exp_()
+            of_rows.total[0, rows] += powers.sum(1)
+            if columns.stop <= mirrored:
+                of_columns.total[0, columns] += powers.sum(0)
+        for masses in (of_rows, of_columns):
+            masses.top.zero_()
+        count_negatives(comparison, of_rows)
+        return of_rows, of_columns if mirrored else None
+
+    def gradients(self, rows: Pull, columns: Pull | None, row_gradient: Tensor, column_gradient: Tensor) -> None:
+        comparison = self.comparison
+        for some_rows, some_columns, powers in self._tiles():
+            left, right = comparison.rows[some_rows], comparison.columns[some_columns]
+            if self.kept is None:
+                mask_pairs(comparison, some_rows, some_columns, torch.mm(left, right.T, out=powers))
+                powers.exp_()
+            factor = rows.coefficient[0, some_rows, None]
+            if columns is not None and some_columns.stop <= comparison.mirrored:
+                room = self.scratch[0, : powers.numel()].view(powers.shape)
+                factor = torch.add(factor, columns.coefficient[0, None, some_columns], out=room)
+            powers.mul_(factor)
+            row_gradient[some_rows].addmm_(powers, right)
+            column_gradient[some_columns].addmm_(powers.T, left)
+
+
+def is_calm(comparison: Comparison) -> bool:
+    """Whether nothing but bounded logits enters the powers; not known of another device without waiting for it."""
+    if not comparison.plain or len(comparison.terms) > 1 or comparison.bias is not None:
+        return False
+    if comparison.rows.device.type != "cpu":
+        return False
+    lengths = [torch.linalg.vector_norm(vectors, dim=1).amax() for vectors in (comparison.rows, comparison.columns)]
+    return bool(lengths[0] * lengths[1] <= CALM)
 
 
 def _tile_shape(comparison: Comparison) -> tuple[int, int]:
@@ -199,8 +249,7 @@ def _tile(
     """Logits with what is no candidate masked; where only pairs are, in place."""
     positives = None
     if comparison.plain:
-        if comparison.pairs is not None:
-            logits.diagonal(comparison.pairs + rows.start - columns.start).fill_(-torch.inf)
+        mask_pairs(comparison, rows, columns, logits)
     else:
         positive, excluded = _masks(comparison, rows, columns, logits)
         if comparison.labels is not None:
@@ -208,6 +257,12 @@ def _tile(
         logits = logits.masked_fill(excluded, -torch.inf)
     bias = None if comparison.bias is None else comparison.bias[columns]
     return _Tile(comparison.terms, logits, positives, bias, comparison.plain, scratch, mirrored)
+
+
+def mask_pairs(comparison: Comparison, rows: slice, columns: slice, logits: Tensor) -> None:
+    """Take the pairs out of a tile, in place."""
+    if comparison.pairs is not None:
+        logits.diagonal(comparison.pairs + rows.start - columns.start).fill_(-torch.inf)
 
 
 def _masks(comparison: Comparison, rows: slice, columns: slice, like: Tensor) -> tuple[Tensor, Tensor]:

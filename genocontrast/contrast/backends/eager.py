@@ -48,8 +48,9 @@ def masks(comparison: Comparison) -> tuple[Tensor, Tensor]:
 
 def _sums(logits: Tensor, positive: Tensor, negative: Tensor, bias: Tensor | None, comparison: Comparison) -> Found:
     chosen = {"positive": positive, "negative": negative}
+    labelled = comparison.labels is not None
     # positives in float64, until their gradients, which nearly cancel, have been added up
-    precise = logits.double()
+    precise = logits.double() if labelled else logits
     result = []
     for term in comparison.terms:
         exponents = (precise if term.kind == "positive" else logits) * term.scale
@@ -58,14 +59,16 @@ def _sums(logits: Tensor, positive: Tensor, negative: Tensor, bias: Tensor | Non
         result.append(log_sum_exp(exponents.masked_fill(~chosen[term.kind], -torch.inf), 1))
     values, spread = logits.detach(), None
     masses = Masses.empty(0, len(logits), values)._replace(
-        positive_sum=torch.where(positive, precise, 0).sum(1),
-        positive_count=positive.sum(1),
-        best_positive=values.masked_fill(~positive, -torch.inf).amax(1),
         negative_sum=torch.where(negative, values, 0).sum(1),
         negative_count=negative.sum(1),
         best_negative=values.masked_fill(~negative, -torch.inf).amax(1),
     )
-    if comparison.labels is not None:
+    if labelled:
+        masses = masses._replace(
+            positive_sum=torch.where(positive, precise, 0).sum(1),
+            positive_count=positive.sum(1),
+            best_positive=values.masked_fill(~positive, -torch.inf).amax(1),
+        )
         total = masses.positive_sum
         if bias is not None and comparison.correct_positive:
             total = total + torch.where(positive, bias, 0).sum(1)
