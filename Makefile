@@ -14,10 +14,10 @@ TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 NEEDED_GB := 6
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo run test lint setup bedtools schema clean
+.PHONY: help demo run test test-gpu lint setup bedtools schema clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 demo: ## Install, run the workflow on the simulated genome, print where the report is
 	@$(MAKE) --no-print-directory run CONFIG=config/config.yaml
@@ -28,6 +28,11 @@ run: setup ## Run the workflow with CONFIG=your.yaml
 
 test: setup lint ## Lint, format, types, workflow checks and the test suite
 	@pytest
+
+test-gpu: setup ## Check the CUDA path on this machine's device; figures go to benchmarks/info_nce_cuda.json
+	@.venv/bin/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { echo "error: torch sees no CUDA device; on a machine that has one, install a CUDA build of torch into .venv"; exit 1; }
+	@pytest -m gpu
+	@python benchmarks/info_nce.py --device cuda --million --json benchmarks/info_nce_cuda.json
 
 lint: setup
 	ruff check .

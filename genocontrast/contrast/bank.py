@@ -74,6 +74,7 @@ class MemoryBank(nn.Module):
 
     It starts empty, is part of the state_dict and moves with ``.to(device)``; its length is known without waiting for
     the device. What it gives out are copies, oldest arrival first: a later `add` changes no graph that holds them.
+    Inside of DistributedDataParallel, pass ``broadcast_buffers=False``, or rank 0's entries overwrite the others'.
 
     Parameters
     ----------
@@ -143,8 +144,8 @@ class MemoryBank(nn.Module):
         """Store the keys of a batch, shape=(n, dim), as detached unit vectors; after the loss, or they meet themselves.
 
         `ids` and `labels` are integers, shape=(n,), -1 (default): none. `log_q`, shape=(n,), is given always or never:
-        its default, 0, says that the key was certain to be drawn. Returns how many of the first keys were not kept,
-        more than 0 only where the batch is larger than the bank.
+        the log of the expected count, as in `info_nce`; its default, 0, is a count of 1. Returns how many of the first
+        keys were not kept, more than 0 only where the batch is larger than the bank.
         """
         newborn = torch.zeros(keys.shape[:1], dtype=torch.int64, device=keys.device)
         rows = self._checked(keys, ids, labels, log_q, newborn)

@@ -12,6 +12,8 @@ from genocontrast.contrast.comparison import Comparison
 from genocontrast.contrast.geometry import dots
 from genocontrast.contrast.objective import Hard
 
+# cosines that differ by fewer steps of their type are equal: two ways to multiply round differently
+TIE = 16
 # queries between which uniformity is measured: 130,000 pairs
 SAMPLE = 512
 
@@ -23,7 +25,7 @@ class Diagnostics(TypedDict):
     """
 
     accuracy: Tensor
-    """Fraction of queries that have a positive nearer than every negative; ties count as wrong."""
+    """Fraction of queries that have a positive nearer than every negative; ties, to rounding, count as wrong."""
     positive_similarity: Tensor
     """Mean cosine over all queries and their positives."""
     negative_similarity: Tensor
@@ -64,12 +66,12 @@ def diagnose(
     kind = comparison.rows.dtype
     positive = positive_sum / count.sum().clamp(min=1) * temperature
     return {
-        "accuracy": ((best > best_negative) & (count > 0)).sum() / anchors,
+        "accuracy": ((best > best_negative + TIE * torch.finfo(kind).eps / temperature) & (count > 0)).sum() / anchors,
         "positive_similarity": positive.to(kind),
         "negative_similarity": (negative_sum / negatives.clamp(min=1) * temperature).to(kind),
         "alignment": _alignment(comparison, edges, temperature, positive).to(kind),
         "uniformity": _uniformity(comparison.rows, temperature),
-        "hard_share": outcome.share.sum() / anchors,
+        "hard_share": (torch.where(count > 0, outcome.share, 0).sum() / anchors).to(kind),
         "backend": backend,
     }
 

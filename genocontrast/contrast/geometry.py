@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from genocontrast.contrast.arguments import check_temperature
+from genocontrast.errors import ShapeError
 
 
 def unit(vectors: Tensor, length: Tensor | None = None) -> Tensor:
@@ -42,10 +47,52 @@ def energy(queries: Tensor, keys: Tensor, *, temperature: float | Tensor) -> Ten
     Returns
     -------
     torch.Tensor, shape=(n, c) or (n, h)
+
+    Raises
+    ------
+    ShapeError
+        Where shapes do not fit, or the temperature is out of range.
     """
-    queries, keys = unit(queries), unit(keys)
-    cosine = queries @ keys.T if keys.ndim == 2 else torch.einsum("nd,nhd->nh", queries, keys)
-    return -cosine / temperature
+    check_temperature(temperature)
+    if queries.ndim != 2 or keys.ndim not in (2, 3) or queries.shape[1] != keys.shape[-1]:
+        raise ShapeError(
+            "queries must have shape (n, d), keys (c, d) or (n, h, d)", value=(tuple(queries.shape), tuple(keys.shape))
+        )
+    kind = torch.promote_types(torch.promote_types(queries.dtype, keys.dtype), torch.float32)
+    with full_precision(queries.device.type):
+        queries, keys = unit(queries.to(kind)), unit(keys.to(kind))
+        cosine = queries @ keys.T if keys.ndim == 2 else torch.einsum("nd,nhd->nh", queries, keys)
+        return -cosine / temperature
+
+
+def full_precision(device: str) -> AbstractContextManager[object]:
+    """Autocast would compute the logits in half precision."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
+def first_order(backward: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """Refuse gradients of gradients; torch's own guard lets those of a constant upstream gradient pass as zeros."""
+
+    @wraps(backward)
+    def once(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        with torch.no_grad():
+            found = backward(ctx, *gradients)
+        if not torch.is_grad_enabled():
+            return found
+        watched = torch.zeros((), requires_grad=True)
+        return tuple(_Refusing.apply(value, watched) if isinstance(value, Tensor) else value for value in found)
+
+    return once
+
+
+class _Refusing(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, watched: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None]:
+        raise RuntimeError("info_nce and energy have no gradients of gradients")
 
 
 def dots(left: Tensor, right: Tensor) -> Tensor:
@@ -85,7 +132,7 @@ class _Unit(torch.autograd.Function):
         return result
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
         result, scale, norm, length = ctx.saved_tensors
         along = dots(result, gradient)[..., None] / length

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -13,6 +12,7 @@ from genocontrast.contrast.arguments import Arguments
 from genocontrast.contrast.backends import Backend
 from genocontrast.contrast.comparison import Comparison
 from genocontrast.contrast.diagnostics import Diagnostics, diagnose
+from genocontrast.contrast.geometry import full_precision
 from genocontrast.contrast.objective import Anchors
 from genocontrast.contrast.preparation import prepare
 
@@ -66,22 +66,24 @@ def info_nce(
         Further keys that all queries share; may be empty. See `MemoryBank`.
     log_q : torch.Tensor, shape=(n + m,) or (n + m + n * h,), optional
         Log of the expected count of each key, of each row of the bank, and of each hard negative (row by row), among
-        a query's negatives: subtracted from its logit, so that candidates that are drawn often do not count for
-        more (Yi et al., RecSys 2019). Trained so, ``cosine / temperature`` tends to ``log p(key | query)``; trained
-        without, it tends to that minus log q, so that scoring needs ``+ log q``. Hard negatives without it have 0.
+        a query's negatives; of draws by probability p, p times their number. Subtracted from its logit, so that
+        candidates that are drawn often do not count for more (Yi et al., RecSys 2019). Trained so,
+        ``cosine / temperature`` tends to ``log p(key | query)``; trained without, it tends to that minus log q, so
+        that scoring needs ``+ log q``. Hard negatives without it have 0.
     correct_positive : bool, optional
         Whether `log_q` is subtracted from a positive's logit too. True (default): the softmax over a batch is the
         exact posterior of which candidate is the positive, so a batch of any size has the right optimum. False: the
         candidates' sum estimates the partition function, right for many negatives only.
     ids : torch.Tensor of integers, shape=(n,) or (n + m,), optional
         Keys with the query's id are the same thing (one locus, windows that overlap, the two strands of a sequence)
-        and never its negatives. -1: none, equal to nothing. A bank without ids has none.
+        and never its negatives. -1: none, equal to nothing. A bank without ids has none; `hard` is never masked but
+        by a `hard_weight` of 0.
     labels : torch.Tensor of integers, shape=(n,) or (n + m,), optional
-        Keys with the query's label are all its positives (Khosla et al., NeurIPS 2020, the 'out' form). -1: none;
-        only the pair is a positive.
+        Keys with the query's label are all its positives (Khosla et al., NeurIPS 2020, the 'out' form), so that no
+        loss is lower than the log of their number. -1: none; only the pair is a positive.
     positives : torch.Tensor of integers, shape=(n, p), optional
-        The positives of each query as rows of keys, then bank; -1 where it has fewer. Instead of pairs. A query
-        without any is left out of the mean.
+        The positives of each query as rows of keys, then bank; -1 where it has fewer. Instead of pairs: a query's own
+        key is a negative unless it is named. A query without any is left out of the mean.
     debias : float, optional
         Probability in [0, 1) that a negative drawn at random is a false one; its expected share is taken off the
         negatives (Chuang et al., NeurIPS 2020). Default 0.
@@ -104,8 +106,8 @@ def info_nce(
     Raises
     ------
     ShapeError
-        Where shapes, types or ranges are wrong. A value that is not finite is an error on the CPU; on other devices
-        it makes the loss NaN, because looking for it would stall the device.
+        Where shapes, types or ranges are wrong. Values are looked at on the CPU only, because that would stall another
+        device: there one that is not finite makes the loss NaN, and other wrong values go unnoticed.
     ConfigError
         At an unknown backend, or one that cannot do what is asked.
     """
@@ -113,17 +115,30 @@ def info_nce(
         queries, keys, temperature, hard, hard_weight, bank, log_q, ids, labels, positives, debias, hardness
     )
     arguments.check()
+    return solve(arguments, symmetric, correct_positive, backend)
+
+
+def solve(
+    arguments: Arguments,
+    symmetric: bool,
+    correct_positive: bool,
+    backend: Backend,
+    operands: torch.dtype | None = None,
+) -> ContrastiveLoss:
+    """`info_nce` of checked arguments; `operands` is the type that vectors had before they were converted."""
+    queries = arguments.queries
     kind = torch.promote_types(queries.dtype, torch.float32)
     with full_precision(queries.device.type):
-        cold = 1 / torch.as_tensor(temperature, dtype=kind, device=queries.device).reshape(())
+        cold = 1 / torch.as_tensor(arguments.temperature, dtype=kind, device=queries.device).reshape(())
         comparison, own = prepare(arguments, cold, symmetric, correct_positive)
+        comparison = comparison._replace(operands=_half(operands or queries.dtype))
         outcome, name = backends.run(backend, comparison, own, -cold, _anchors(comparison))
         return ContrastiveLoss(outcome.loss, diagnose(comparison, outcome, own, 1 / cold, name))
 
 
-def full_precision(device: str) -> AbstractContextManager[object]:
-    """Autocast would compute the logits in half precision."""
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+def _half(kind: torch.dtype) -> torch.dtype | None:
+    """The type, if it is one of half precision."""
+    return kind if kind in (torch.float16, torch.bfloat16) else None
 
 
 def _anchors(comparison: Comparison) -> Anchors:

@@ -137,8 +137,9 @@ def log_sum_exp(exponents: Tensor, dim: int) -> Tensor:
     """Log of the sum of exp; where there is nothing to sum, -inf with gradients of zero (torch's are NaN)."""
     top = exponents.detach().amax(dim, keepdim=True).clamp_min(torch.finfo(exponents.dtype).min)
     total = (exponents - top).exp().sum(dim)
-    found = total > 0
-    return torch.where(found, top.squeeze(dim) + torch.where(found, total, 1).log(), -torch.inf)
+    # not "total > 0", which would take what is no number for nothing
+    nothing = total == 0
+    return torch.where(nothing, -torch.inf, top.squeeze(dim) + torch.where(nothing, 1, total).log())
 
 
 def losses(

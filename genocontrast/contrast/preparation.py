@@ -61,7 +61,6 @@ def prepare(
         debias=arguments.debias,
         hardness=arguments.hardness,
         correct_positive=correct_positive,
-        operands=queries.dtype if queries.dtype in (torch.float16, torch.bfloat16) else None,
     )
     if arguments.hard is None:
         return comparison, None

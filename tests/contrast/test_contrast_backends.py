@@ -112,3 +112,48 @@ def test_float32_keeps_its_bounds(options, backend):
 def test_float32_keeps_its_bounds_in_the_cold(options, backend):
     options["temperature"] = options["temperature"].clamp(max=0.05)
     check(options, backend, torch.float32, 1e-6, 1e-4)
+
+
+@settings(max_examples=60)
+@given(options=problems())
+def test_diagnostics_do_not_depend_on_the_backend(options):
+    found = [info_nce(**options, backend=backend).diagnostics for backend in ("eager", "chunked")]
+    for name, value in found[0].items():
+        if name != "backend":
+            assert torch.allclose(value, found[1][name], rtol=1e-9, atol=1e-9), name
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("temperature", [0.01, 0.1])
+@pytest.mark.parametrize("m", [0, 300])
+def test_tiles_of_the_real_size(symmetric, temperature, m, monkeypatch):
+    # several of them, the last ones cut off; warm enough for powers without a maximum, and too cold for it
+    monkeypatch.setattr(chunked, "TILE", (512, 512))
+    monkeypatch.setattr(chunked, "LEAST_ROWS", 128)
+    options = {"temperature": temperature, "symmetric": symmetric}
+    vectors = [torch.randn(size, 16, dtype=torch.float64) for size in (1100, 1100, m)]
+    found = []
+    for backend in ("eager", "chunked"):
+        some = [value.clone().requires_grad_() for value in vectors]
+        loss, diagnostics = info_nce(*some[:2], bank=some[2], backend=backend, **options)
+        loss.backward()
+        found.append(
+            [loss, *(value.grad for value in some), diagnostics["negative_similarity"], diagnostics["accuracy"]]
+        )
+    assert all(torch.allclose(one, other, rtol=1e-9, atol=1e-12) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("backend", ["eager", "chunked", "triton"])
+@settings(max_examples=100)
+@given(options=problems(least_d=3))
+def test_float32_keeps_its_bounds_on_cuda(options, backend):
+    def on_device(**some):
+        moved = {name: value.cuda() if isinstance(value, torch.Tensor) else value for name, value in some.items()}
+        return info_nce(**moved, backend=backend).loss.cpu()
+
+    expected, expected_gradient = by_loops(options)
+    loss, gradient = gradients_of(on_device, options, torch.float32)
+    assert abs(loss - expected) <= 1e-6 * (1 + logit_bound(options))
+    assert (gradient - expected_gradient).norm() <= 1e-5 * max(expected_gradient.norm().item(), 1e-2)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from genocontrast.contrast import energy, info_nce
+from genocontrast.contrast import MemoryBank, arguments, energy, info_nce
 from genocontrast.errors import ConfigError, ShapeError
 
 E = torch.eye(4, dtype=torch.float64)
@@ -35,10 +35,11 @@ def test_points_at_known_angles(dtype):
 
 
 def test_half_precision_is_computed_in_float32_even_under_autocast():
-    queries, keys = torch.randn(8, 4), torch.randn(8, 4)
-    expected = info_nce(queries, keys, temperature=0.1).loss
+    queries, keys = torch.randn(8, 4).bfloat16(), torch.randn(8, 4).bfloat16()
+    expected = info_nce(queries.float(), keys.float(), temperature=0.1).loss
+    assert info_nce(queries, keys, temperature=0.1).loss.item() == expected.item()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert info_nce(queries, keys, temperature=0.1).loss.item() == expected.item()
+        assert info_nce(queries.float(), keys.float(), temperature=0.1).loss.item() == expected.item()
 
 
 def test_a_hard_negative_weighs_like_that_many_copies():
@@ -132,7 +133,7 @@ def test_huge_and_tiny_vectors_are_only_directions():
         ({"hard": E}, r"hard must have shape \(4, any, 4\)"),
         ({"bank": E[None]}, r"bank must have shape \(any, 4\)"),
         ({"bank": E / 0}, "bank holds values that are not finite"),
-        ({"log_q": torch.zeros(4), "bank": E}, r"log_q must have shape \(8\)"),
+        ({"log_q": torch.zeros(4), "bank": E}, r"log_q must have shape \(8,\)"),
         ({"ids": torch.zeros(4)}, "ids must hold integers"),
         ({"labels": torch.zeros(3, dtype=torch.long)}, "labels must have shape"),
         ({"hard_weight": torch.ones(4, 1)}, "hard_weight needs hard"),
@@ -144,12 +145,28 @@ def test_huge_and_tiny_vectors_are_only_directions():
         ({"debias": 1.0}, "debias must lie"),
         ({"debias": 0.1, "log_q": torch.zeros(4)}, "debias and log_q"),
         ({"hardness": -1.0}, "hardness must be"),
+        ({"hardness": 1e30}, "hardness must be"),
+        (
+            {"hard": E[:, None], "hard_weight": torch.full((4, 1), 1e39, dtype=torch.float64)},
+            "hard_weight holds values",
+        ),
+        ({"log_q": torch.full((4,), 1e300, dtype=torch.float64)}, "log_q holds values"),
+        ({"positives": torch.zeros(4, 0, dtype=torch.long)}, "positives must have a column"),
+        ({"ids": torch.zeros(4, dtype=torch.uint64)}, "ids must hold integers"),
+        ({"hardness": torch.tensor(1.0)}, "hardness must be a number; it is not learned"),
+        ({"temperature": "0.1"}, "temperature must be a number or a tensor"),
+        ({"temperature": True}, "temperature must be a number or a tensor"),
+        ({"keys": [[1.0]]}, "keys must be a torch.Tensor"),
+        ({"ids": [0, 1, 2, 3]}, r"ids must be a torch.Tensor.*list[\s\S]*torch.as_tensor\(ids\)"),
+        ({"bank": MemoryBank(4, 4)}, r"bank must be a torch.Tensor[\s\S]*bank.arguments"),
+        ({"hard": E}, r"one negative a query: hard\[:, None\]"),
+        ({"ids": -7 * torch.ones(4, dtype=torch.long)}, "ids must be 0 or above, or -1 for none"),
         ({"temperature": torch.ones(2)}, "temperature must be one number"),
-        ({"log_q": torch.zeros(5), "hard": E[:, None]}, r"log_q must have shape \(4\) or \(8\)"),
-        ({"ids": torch.zeros(5, dtype=torch.long), "bank": E}, r"ids must have shape \(4\) or \(8\)"),
+        ({"log_q": torch.zeros(5), "hard": E[:, None]}, r"log_q must have shape \(4,\) or \(8,\)"),
+        ({"ids": torch.zeros(5, dtype=torch.long), "bank": E}, r"ids must have shape \(4,\) or \(8,\)"),
         ({"positives": torch.zeros(4, dtype=torch.long)}, r"positives must have shape \(4, any\)"),
         ({"positives": torch.tensor([[4], [0], [0], [0]])}, "rows of keys and bank, 0 to 3"),
-        ({"positives": torch.tensor([[-2], [0], [0], [0]])}, "rows of keys and bank, 0 to 3"),
+        ({"positives": torch.tensor([[-2], [0], [0], [0]])}, "positives must be 0 or above, or -1"),
         ({"positives": -torch.ones(4, 2, dtype=torch.long)}, "no query has one"),
         ({"positives": torch.tensor([[0, 1], [1, 1], [0, -1], [-1, -1]])}, "twice for one query .*row 1"),
         ({"positives": torch.eye(4, dtype=torch.long), "labels": torch.arange(4)}, "labels and positives"),
@@ -200,10 +217,10 @@ def test_a_query_whose_every_negative_is_masked_loses_nothing(backend):
 
 @BACKENDS
 def test_duplicates_share_the_probability(backend):
-    queries = torch.ones(6, 3)
+    queries = torch.randn(1, 256).repeat(256, 1)
     loss, diagnostics = info_nce(queries, queries, temperature=0.05, backend=backend)
-    assert loss.item() == pytest.approx(math.log(6), rel=1e-6)
-    assert diagnostics["accuracy"] == 0  # ties count as wrong
+    assert loss.item() == pytest.approx(math.log(256), rel=1e-6)
+    assert diagnostics["accuracy"] == 0  # ties count as wrong, however the products were rounded
 
 
 @BACKENDS
@@ -313,3 +330,49 @@ def test_energy_is_minus_the_logit():
     own = torch.stack([keys, queries], 1)
     assert torch.allclose(energy(queries, own, temperature=0.2)[:, 0], -cosines.diagonal() / 0.2)
     assert torch.allclose(energy(queries, own, temperature=0.2)[:, 1], torch.tensor(-5.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "temperature", "problem"),
+    [
+        (((4,), (1, 4)), 0.1, "queries must have shape"),
+        (((2, 4), (2, 3)), 0.1, "queries must have shape"),
+        (((2, 4), (2, 4)), 0.0, "temperature must be"),
+        (((2, 4), (2, 4)), -1.0, "temperature must be"),
+    ],
+)
+def test_energy_of_what_does_not_fit_is_refused(shapes, temperature, problem):
+    with pytest.raises(ShapeError, match=problem):
+        energy(*(torch.ones(shape) for shape in shapes), temperature=temperature)
+
+
+@BACKENDS
+def test_gradients_of_gradients_are_refused(backend):
+    queries = torch.randn(4, 3, requires_grad=True)
+    temperature = torch.tensor(0.5, requires_grad=True)
+    keys = torch.randn(4, 3)
+    for value in (
+        info_nce(queries, keys, temperature=temperature, backend=backend).loss,
+        energy(queries, keys, temperature=temperature).sum(),
+    ):
+        (gradient,) = torch.autograd.grad(value, queries, create_graph=True)
+        with pytest.raises(RuntimeError, match="no gradients of gradients"):
+            (value + gradient.square().sum()).backward()
+
+
+@BACKENDS
+@pytest.mark.parametrize("where", ["queries", "bank", "hard", "hard_weight"])
+def test_what_is_no_number_is_not_taken_for_nothing(backend, where, monkeypatch):
+    # as on a device, where values are not looked at
+    monkeypatch.setattr(arguments, "_check_finite", lambda *_: None)
+    options = {"queries": E.clone(), "bank": E.clone(), "hard": E[:, None].clone(), "hard_weight": torch.ones(4, 1)}
+    options[where][0] = math.nan
+    queries = options.pop("queries")
+    assert info_nce(queries, E, temperature=0.5, symmetric=False, backend=backend, **options).loss.isnan()
+
+
+@BACKENDS
+def test_queries_without_positives_have_no_part_in_the_share(backend):
+    positives = torch.tensor([[0], [-1], [-1], [-1]])
+    options = {"positives": positives, "hard": E[:, None].repeat(1, 2, 1), "symmetric": False, "backend": backend}
+    assert 0.5 < info_nce(E, E, temperature=0.1, **options).diagnostics["hard_share"] <= 1

@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import normalize
 
 from genocontrast.contrast.backends.chunked import Chunked
-from genocontrast.contrast.backends.fused import Pull, fused
+from genocontrast.contrast.backends.fused import Pull, by_engine
 from genocontrast.contrast.backends.triton_device import Tile
 from genocontrast.contrast.backends.triton_engine import Triton
 from genocontrast.contrast.comparison import Comparison
@@ -219,7 +219,7 @@ def test_loss_and_gradients_pass_through_autograd():
     for engine, case in ((Triton, comparison), (Chunked, precise)):
         leaves = [case.rows.clone().requires_grad_(), case.columns.clone().requires_grad_()]
         case = case._replace(rows=leaves[0], columns=leaves[1])
-        loss = fused(engine, case, None, None, case.rows.new_tensor(-1 / 0.07), (24, 24)).loss
+        loss = by_engine(engine, case, None, None, case.rows.new_tensor(-1 / 0.07), (24, 24)).loss
         found.append([loss, *torch.autograd.grad(3 * loss, leaves)])
     assert all(off(mine, theirs) < 1e-5 for mine, theirs in zip(*found, strict=True))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genocontrast.contrast.backends import eager
 from genocontrast.contrast.backends.chunked import Chunked
-from genocontrast.contrast.backends.fused import Outcome, fused
+from genocontrast.contrast.backends.fused import Outcome, by_engine
 from genocontrast.contrast.backends.triton_device import WIDEST
 from genocontrast.contrast.backends.triton_engine import Triton
 from genocontrast.contrast.comparison import Comparison
@@ -42,7 +42,7 @@ def run(
     if name == "eager":
         return _eager(comparison, given, hard, least, anchors), name
     engine = Triton if name == "triton" else Chunked
-    return fused(engine, comparison, given, hard, least, anchors), name
+    return by_engine(engine, comparison, given, hard, least, anchors), name
 
 
 def _choose(comparison: Comparison) -> str:

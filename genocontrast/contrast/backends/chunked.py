@@ -22,6 +22,7 @@ TILE = (512, 512)
 DEVICE_TILE = (4096, 4096)
 # bytes of the tiles that are kept where one block of rows sees all columns before its gradients are computed
 KEPT = 16 << 20
+DEVICE_KEPT = 512 << 20
 # rows of such a block: with fewer, the products are no longer worth their overhead
 LEAST_ROWS = 128
 # logits up to which powers and their sums stay far inside of float32: exp(40) is 2e17
@@ -54,9 +55,9 @@ class Chunked:
         if comparison.mirrored:
             yield slice(0, n), engine(comparison)
             return
-        size = min(n, max(LEAST_ROWS, KEPT // (comparison.rows.element_size() * c)))
-        if comparison.rows.device.type != "cpu":
-            size = min(n, DEVICE_TILE[0])
+        on_cpu = comparison.rows.device.type == "cpu"
+        room = (KEPT if on_cpu else DEVICE_KEPT) // (comparison.rows.element_size() * c)
+        size = min(n, max(LEAST_ROWS, room))
         kept = comparison.rows.new_empty(size * c)
         for start in range(0, n, size):
             rows = slice(start, min(start + size, n))

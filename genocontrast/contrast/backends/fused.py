@@ -7,10 +7,9 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from genocontrast.contrast.comparison import Comparison, Masses
-from genocontrast.contrast.geometry import dots
+from genocontrast.contrast.geometry import dots, first_order
 from genocontrast.contrast.objective import Anchors, Found, Hard, mean_loss
 
 
@@ -80,7 +79,7 @@ class Outcome(NamedTuple):
     """Of the hard negatives in what the negatives of a row weigh, shape=(n,)."""
 
 
-def fused(
+def by_engine(
     engine: type[Engine],
     comparison: Comparison,
     given: Tensor | None,
@@ -135,7 +134,7 @@ class _Fused(torch.autograd.Function):
         return torch.stack([block.loss for block in blocks]).sum().to(rows.dtype), *figures
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, gradient: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
         rows, columns, given, hard, least = ctx.saved_tensors
         if ctx.blocks:

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from genocontrast.contrast.arguments import Arguments
 from genocontrast.contrast.backends import Backend
-from genocontrast.contrast.backends.fused import fused
+from genocontrast.contrast.backends.fused import by_engine
 from genocontrast.contrast.diagnostics import diagnose
 from genocontrast.contrast.distributed.ring import ENGINES, Circle, Ring
 from genocontrast.contrast.distributed.team import Team, agree, differentiable, no_diagnostics, split_log_q
-from genocontrast.contrast.loss import ContrastiveLoss, full_precision, info_nce
+from genocontrast.contrast.geometry import first_order, full_precision
+from genocontrast.contrast.loss import ContrastiveLoss, solve
 from genocontrast.contrast.preparation import Place, prepare
 from genocontrast.errors import ConfigError
 
@@ -89,17 +89,20 @@ def gathered_info_nce(
     if not team.own:
         return _nothing(arguments)
     d = arguments.queries.shape[1]
-    options: dict[str, Any] = {"temperature": arguments.temperature, "debias": debias, "hardness": hardness}
-    options |= {"correct_positive": correct_positive, "symmetric": False, "backend": backend}
     shared = others.vectors[:, :d] if arguments.bank is None else torch.cat([others.vectors[:, :d], arguments.bank])
-    named = others.inserted(arguments) | {"hard": arguments.hard, "hard_weight": hard_weight}
-    loss, diagnostics = info_nce(arguments.queries, arguments.keys, bank=shared, **named, **options)
+    one_way = arguments._replace(bank=shared, **others.inserted(arguments))
+    loss, diagnostics = solve(one_way, False, correct_positive, backend, queries.dtype)
     if symmetric:
         # hard negatives and the bank are keys: no candidates here
-        named = others.inserted(arguments, shared=False)
-        loss = (
-            loss + info_nce(arguments.keys, arguments.queries, bank=others.vectors[:, d:], **named, **options).loss
-        ) / 2
+        back = arguments._replace(
+            queries=arguments.keys,
+            keys=arguments.queries,
+            bank=others.vectors[:, d:],
+            hard=None,
+            hard_weight=None,
+            **others.inserted(arguments, shared=False),
+        )
+        loss = (loss + solve(back, False, correct_positive, backend, queries.dtype).loss) / 2
     return ContrastiveLoss(loss * team.share, diagnostics)
 
 
@@ -168,7 +171,7 @@ symmetric, group, sizes
         cold = 1 / torch.as_tensor(temperature, dtype=kind, device=queries.device).reshape(())
         total = sum(team.sizes)
         comparison, own = prepare(arguments, cold, symmetric, correct_positive, Place(team.first, total))
-        outcome = fused(Here, comparison, None, own, -cold, (total, total))
+        outcome = by_engine(Here, comparison, None, own, -cold, (total, total))
         loss = outcome.loss * len(team.sizes)
         if not team.own:
             return ContrastiveLoss(loss, no_diagnostics(arguments))
@@ -247,6 +250,6 @@ class _Gathered(torch.autograd.Function):
         return sent.to(kind, copy=True), others, *(tensor.view_as(tensor) for tensor in passing)
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, own: Tensor, others: Tensor, *passing: Tensor) -> tuple[Tensor | None, ...]:
         return None, ctx.team.reduce(own, others).to(ctx.kind), *passing
