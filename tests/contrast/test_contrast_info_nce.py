@@ -219,7 +219,7 @@ def test_a_query_whose_every_negative_is_masked_loses_nothing(backend):
 def test_duplicates_share_the_probability(backend):
     queries = torch.randn(1, 256).repeat(256, 1)
     loss, diagnostics = info_nce(queries, queries, temperature=0.05, backend=backend)
-    assert loss.item() == pytest.approx(math.log(256), rel=1e-6)
+    assert loss.item() == pytest.approx(math.log(256), abs=1e-6 * (1 + 1 / 0.05))
     assert diagnostics["accuracy"] == 0  # ties count as wrong, however the products were rounded
 
 

@@ -19,7 +19,7 @@ from genocontrast.errors import ConfigError
 
 Backend = Literal["auto", "eager", "chunked", "triton"]
 # logits up to which the whole matrix stays in a processor's cache, so that tiles win nothing
-SMALL = 1 << 19
+SMALL = 1 << 16
 # the same of a device, which tiles would leave idle
 DEVICE_SMALL = 1 << 24
 # matrices of logits that the reference and its gradients hold at once
