@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -48,23 +48,27 @@ class Pull(NamedTuple):
         return Pull(self.top, self.coefficient * factor, None if self.spread is None else self.spread * factor)
 
 
-class Engine(Protocol):
-    """One way to sweep over a comparison."""
-
-    deferred: bool
-    """Whether gradients are computed in the backward pass rather than in the forward pass."""
+class Sweep(Protocol):
+    """One block of rows that sees all columns."""
 
     comparison: Comparison
-
-    @classmethod
-    def sweeps(cls, comparison: Comparison) -> Iterable[tuple[slice, Self]]:
-        """Blocks of rows that are finished one after the other; all at once if columns are anchors too."""
 
     def statistics(self) -> tuple[Masses, Masses | None]:
         """Of the rows, and of the columns that are anchors."""
 
     def gradients(self, rows: Pull, columns: Pull | None, row_gradient: Tensor, column_gradient: Tensor) -> None:
         """Add to the gradients of rows and columns, shapes=(n, d) and (c, d)."""
+
+
+class Engine(Protocol):
+    """One way to sweep over a comparison."""
+
+    @property
+    def deferred(self) -> bool:
+        """Whether gradients are computed in the backward pass rather than in the forward pass."""
+
+    def sweeps(self, comparison: Comparison) -> Iterable[tuple[slice, Sweep]]:
+        """Blocks of rows that are finished one after the other; all at once if columns are anchors too."""
 
 
 class Outcome(NamedTuple):
@@ -80,7 +84,7 @@ class Outcome(NamedTuple):
 
 
 def by_engine(
-    engine: type[Engine],
+    engine: Engine,
     comparison: Comparison,
     given: Tensor | None,
     hard: Hard | None,
@@ -99,7 +103,7 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        engine: type[Engine],
+        engine: Engine,
         comparison: Comparison,
         hard_bias: Tensor | None,
         anchors: Anchors,
@@ -151,9 +155,9 @@ class _Fused(torch.autograd.Function):
 class _Block:
     """Some rows: their statistics, their loss, and how it changes with all that it is computed from."""
 
-    def __init__(self, some: slice, sweep: Engine, given: Tensor | None) -> None:
+    def __init__(self, some: slice, sweep: Sweep, given: Tensor | None) -> None:
         self.some, self.comparison = some, sweep.comparison
-        self.sweep: Engine | None = sweep
+        self.sweep: Sweep | None = sweep
         self.masses, self.mirrored = sweep.statistics()
         self.given = given
         self.pairs = None

@@ -158,11 +158,7 @@ symmetric, group, sizes
         # on all ranks, because all have agreed on it
         raise ConfigError("the ring has no such backend", value=backend, remedy=f"use one of {', '.join(ENGINES)}")
 
-    class Here(Ring):
-        """Of this call."""
-
-        engine, circle, mirrored = ENGINES[backend], Circle(team), symmetric
-
+    ring = Ring(ENGINES[backend], Circle(team), symmetric)
     kind = torch.promote_types(queries.dtype, torch.float32)
     if team.trained and torch.is_grad_enabled() and not keys.requires_grad:
         # gradients come home on every rank, or the others wait
@@ -171,7 +167,7 @@ symmetric, group, sizes
         cold = 1 / torch.as_tensor(temperature, dtype=kind, device=queries.device).reshape(())
         total = sum(team.sizes)
         comparison, own = prepare(arguments, cold, symmetric, correct_positive, Place(team.first, total))
-        outcome = by_engine(Here, comparison, None, own, -cold, (total, total))
+        outcome = by_engine(ring, comparison, None, own, -cold, (total, total))
         loss = outcome.loss * len(team.sizes)
         if not team.own:
             return ContrastiveLoss(loss, no_diagnostics(arguments))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -72,25 +72,33 @@ class Circle:
         return received, dist.batch_isend_irecv(operations)
 
 
-class Ring:
-    """The engine whose columns are those of all ranks, though the comparison has only those of this one."""
+class Ring(NamedTuple):
+    """The engine whose columns are those of all ranks, though a comparison has only those of this one."""
 
-    deferred = True
-    engine: ClassVar[type[Chunked]]
+    engine: type[Chunked]
     """What compares the rows with a block."""
-    circle: ClassVar[Circle]
-    mirrored: ClassVar[bool]
+    circle: Circle
+    mirrored: bool
     """Whether columns are anchors; a rank without rows cannot tell from its comparison."""
 
-    def __init__(self, comparison: Comparison) -> None:
+    @property
+    def deferred(self) -> bool:
+        """Gradients go round in the backward pass."""
+        return True
+
+    def sweeps(self, comparison: Comparison) -> Iterator[tuple[slice, Rounds]]:
+        """All rows at once, also where there are none: the other ranks wait."""
+        yield slice(0, len(comparison.rows)), Rounds(comparison, self)
+
+
+class Rounds:
+    """The two rounds of a comparison: one that finds, one that brings gradients home."""
+
+    def __init__(self, comparison: Comparison, ring: Ring) -> None:
         self.comparison = comparison
+        self.engine, self.circle, self.mirrored = ring
         self.terms, self.own = len(comparison.terms), len(comparison.rows)
         self.sizes = self.circle.team.sizes
-
-    @classmethod
-    def sweeps(cls, comparison: Comparison) -> Iterator[tuple[slice, Self]]:
-        """All rows at once, also where there are none: the other ranks wait."""
-        yield slice(0, len(comparison.rows)), cls(comparison)
 
     def statistics(self) -> tuple[Masses, Masses | None]:
         """Of the rows, and with a mirrored direction of this rank's own columns."""
