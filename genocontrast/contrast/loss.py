@@ -83,7 +83,8 @@ def info_nce(
         loss is lower than the log of their number. -1: none; only the pair is a positive.
     positives : torch.Tensor of integers, shape=(n, p), optional
         The positives of each query as rows of keys, then bank; -1 where it has fewer. Instead of pairs: a query's own
-        key is a negative unless it is named. A query without any is left out of the mean.
+        key is a negative unless it is named. A query without any is left out of the mean, and in the other direction
+        a key that is nobody's.
     debias : float, optional
         Probability in [0, 1) that a negative drawn at random is a false one; its expected share is taken off the
         negatives (Chuang et al., NeurIPS 2020). Default 0.
@@ -148,4 +149,4 @@ def _anchors(comparison: Comparison) -> Anchors:
     # one column more takes the -1; those of the bank are no anchors
     found = comparison.rows.new_zeros(len(comparison.columns) + 1)
     found[comparison.given.flatten()] = 1
-    return (comparison.given >= 0).any(1).sum(), found[:n].sum().clamp(min=1)
+    return (comparison.given >= 0).any(1).sum(), found[:n].sum()

@@ -80,7 +80,9 @@ def mean_loss(
     if columns is not None:
         positives = column_positives(comparison, columns, edges)
         of_columns, _ = losses(columns.sums, positives, None, comparison, least)
-        loss = (loss + of_columns.sum() / anchors[1]) / 2
+        # where all positives are in the bank, no column is an anchor and the rows are all there is
+        number = anchors[1].clamp(min=1) if isinstance(anchors[1], Tensor) else anchors[1]
+        loss = (loss + of_columns.sum() / number) / (1 + (anchors[1] > 0))
     return loss, share
 
 

@@ -88,7 +88,7 @@ def reference(
             )
         )
     loss = _mean(forward)
-    return (loss + _mean(backward)) / 2 if symmetric else loss
+    return (loss + _mean(backward)) / 2 if any(value is not None for value in backward) else loss
 
 
 def _padded(names: Sequence[int] | None, size: int) -> list[int]:

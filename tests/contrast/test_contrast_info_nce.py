@@ -376,3 +376,10 @@ def test_queries_without_positives_have_no_part_in_the_share(backend):
     positives = torch.tensor([[0], [-1], [-1], [-1]])
     options = {"positives": positives, "hard": E[:, None].repeat(1, 2, 1), "symmetric": False, "backend": backend}
     assert 0.5 < info_nce(E, E, temperature=0.1, **options).diagnostics["hard_share"] <= 1
+
+
+@BACKENDS
+def test_positives_in_the_bank_alone_leave_one_direction(backend):
+    options = {"temperature": 0.5, "bank": E.roll(1, 0), "positives": torch.arange(4, 8)[:, None], "backend": backend}
+    both, one = (info_nce(E, E.roll(2, 0), symmetric=symmetric, **options).loss for symmetric in (True, False))
+    assert both.item() == pytest.approx(one.item(), rel=1e-12)
