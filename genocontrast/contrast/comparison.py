@@ -78,6 +78,24 @@ class Comparison(NamedTuple):
             mirrored=0,
         )
 
+    def masks(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        """Which columns of a tile are positives of a row, and which are no negatives; bool, shape=(rows, columns)."""
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if self.labels is not None:
+            positive = self.labels[0][rows, None] == self.labels[1][None, columns]
+        else:
+            # one column more takes what lies outside of the tile
+            padded = self.rows.new_zeros(height, width + 1, dtype=torch.bool)
+            if self.given is not None:
+                local = self.given[rows] - columns.start
+                padded.scatter_(1, torch.where((local >= 0) & (local < width), local, width), True)
+            positive = padded[:, :width]
+            if self.given is None and self.pairs is not None:
+                positive.diagonal(self.pairs + rows.start - columns.start).fill_(True)
+        if self.ids is None:
+            return positive, positive
+        return positive, positive | (self.ids[0][rows, None] == self.ids[1][None, columns])
+
 
 class Masses(NamedTuple):
     """What a sweep over the candidates finds for each anchor of one direction."""

@@ -61,8 +61,7 @@ def _choose(comparison: Comparison) -> str:
 def _eager(comparison: Comparison, edges: Tensor | None, hard: Hard | None, least: Tensor, anchors: Anchors) -> Outcome:
     if comparison.pairs is not None:
         edges = torch.einsum("nd,nd->n", comparison.rows, comparison.columns[: len(comparison.rows)])[:, None]
-    rows = eager.rows(comparison)
-    columns = eager.columns(comparison) if comparison.mirrored else None
+    rows, columns = eager.statistics(comparison)
     loss, share = mean_loss(comparison, rows, columns, edges, hard, least, anchors)
     edges = None if edges is None else edges.detach()
     return Outcome(loss.to(comparison.rows.dtype), rows.masses, edges, share)

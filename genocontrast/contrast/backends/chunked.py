@@ -252,7 +252,7 @@ def _tile(
     if comparison.plain:
         mask_pairs(comparison, rows, columns, logits)
     else:
-        positive, excluded = _masks(comparison, rows, columns, logits)
+        positive, excluded = comparison.masks(rows, columns)
         if comparison.labels is not None:
             positives = logits.masked_fill(~positive, -torch.inf)
         logits = logits.masked_fill(excluded, -torch.inf)
@@ -264,25 +264,6 @@ def mask_pairs(comparison: Comparison, rows: slice, columns: slice, logits: Tens
     """Take the pairs out of a tile, in place."""
     if comparison.pairs is not None:
         logits.diagonal(comparison.pairs + rows.start - columns.start).fill_(-torch.inf)
-
-
-def _masks(comparison: Comparison, rows: slice, columns: slice, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Which columns of a tile are positives of a row, and which are no negatives."""
-    if comparison.labels is not None:
-        positive = comparison.labels[0][rows, None] == comparison.labels[1][None, columns]
-    else:
-        width = like.shape[1]
-        positive = like.new_zeros(len(like), width + 1, dtype=torch.bool)
-        if comparison.given is not None:
-            local = comparison.given[rows] - columns.start
-            # one column more takes what lies outside of the tile
-            positive.scatter_(1, torch.where((local >= 0) & (local < width), local, width), True)
-        positive = positive[:, :width]
-        if comparison.given is None and comparison.pairs is not None:
-            positive.diagonal(comparison.pairs + rows.start - columns.start).fill_(True)
-    if comparison.ids is None:
-        return positive, positive
-    return positive, positive | (comparison.ids[0][rows, None] == comparison.ids[1][None, columns])
 
 
 def count_negatives(comparison: Comparison, masses: Masses) -> None:

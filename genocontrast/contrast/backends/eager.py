@@ -9,41 +9,23 @@ from genocontrast.contrast.comparison import Comparison, Masses
 from genocontrast.contrast.objective import Found, log_sum_exp
 
 
-def rows(comparison: Comparison) -> Found:
+def statistics(comparison: Comparison) -> tuple[Found, Found | None]:
     """Compare all rows with all columns.
 
     Returns
     -------
-    Found
-        ``sums`` and ``masses.positive_sum`` carry gradients; ``masses.top`` and ``masses.total`` are empty.
+    rows : Found
+        ``sums`` and ``spread`` carry gradients; ``masses.top`` and ``masses.total`` are empty.
+    columns : Found or None
+        The same of the mirrored direction: of the columns that are anchors, over the rows.
     """
     logits = comparison.rows @ comparison.columns.T  # (n, c)
-    return _sums(logits, *masks(comparison), comparison.bias, comparison)
-
-
-def columns(comparison: Comparison) -> Found:
-    """The same of the mirrored direction: of the columns that are anchors, over the rows."""
-    anchors = slice(comparison.mirrored)
-    logits = comparison.columns[anchors] @ comparison.rows.T  # (mirrored, n)
-    positive, negative = (mask[:, anchors].T for mask in masks(comparison))
-    return _sums(logits, positive, negative, comparison.row_bias, comparison)
-
-
-def masks(comparison: Comparison) -> tuple[Tensor, Tensor]:
-    """Which columns are positives of a row, and which are its negatives; bool, both shape=(n, c)."""
-    positive = comparison.rows.new_zeros(len(comparison.rows), len(comparison.columns), dtype=torch.bool)
-    if comparison.labels is not None:
-        positive = comparison.labels[0][:, None] == comparison.labels[1][None, :]
-    elif comparison.given is not None:
-        # one column more takes the -1 of the rows that have fewer
-        padded = torch.nn.functional.pad(positive, (0, 1))
-        positive = padded.scatter(1, comparison.given % padded.shape[1], True)[:, :-1]
-    elif comparison.pairs is not None:
-        positive.diagonal(comparison.pairs).fill_(True)
-    negative = ~positive
-    if comparison.ids is not None:
-        negative &= comparison.ids[0][:, None] != comparison.ids[1][None, :]
-    return positive, negative
+    positive, excluded = comparison.masks(slice(0, len(comparison.rows)), slice(0, len(comparison.columns)))
+    rows = _sums(logits, positive, ~excluded, comparison.bias, comparison)
+    if not comparison.mirrored:
+        return rows, None
+    logits, positive, negative = (value[:, : comparison.mirrored].T for value in (logits, positive, ~excluded))
+    return rows, _sums(logits, positive, negative, comparison.row_bias, comparison)
 
 
 def _sums(logits: Tensor, positive: Tensor, negative: Tensor, bias: Tensor | None, comparison: Comparison) -> Found:
