@@ -249,6 +249,9 @@ class NegativesConfig(Section):
     """What an unbalanced decoy set does: stop the run, or go on with a warning and a red badge in the report."""
     permute_labels: bool = False
     """Negative control: swap promoter and decoy at random within pairs, so that nothing can be learned."""
+    frozen: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Checksum of the examples (windows, labels, pairs, tiers and splits), as balance.json gives it. A run that comes
+    to others stops: for benchmarks, whose figures must be of the same examples."""
 
     @model_validator(mode="after")
     def _known_covariates(self) -> Self:

@@ -72,6 +72,12 @@ class BalanceError(GenocontrastError):
     exit_code = 4
 
 
+class BenchmarkError(GenocontrastError):
+    """A frozen benchmark does not come out as it was frozen."""
+
+    exit_code = 4
+
+
 class ShapeError(GenocontrastError, ValueError):
     """An array or tensor does not have the shape, type or range that was asked for."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 
 from genocontrast.artefacts import PathLike, read_parquet
 from genocontrast.config import SPLITS
-from genocontrast.errors import FileFormatError, SplitError
+from genocontrast.errors import BenchmarkError, FileFormatError, SplitError
 
 COLUMNS: dict[str, str] = {
     "chrom": "object",
@@ -33,6 +35,8 @@ the hardness which they were chosen for.
 HARD = "hard"
 """The tier of the matched decoys."""
 _ORDER = ["tier", "chrom", "start", "end", "label"]
+_IDENTITY = ["tier", "split", "chrom", "start", "end", "strand", "label", "pair_id"]
+"""What makes an example the one that it is: the measurements beside them may be rounded otherwise elsewhere."""
 
 
 def covariate_columns(examples: pd.DataFrame) -> list[str]:
@@ -87,3 +91,25 @@ def _refuse(examples: pd.DataFrame, bad: pd.Series | np.ndarray, problem: str, p
 def read_examples(path: PathLike) -> pd.DataFrame:
     """Read and check an examples table."""
     return check_examples(read_parquet(path)[0], path)
+
+
+def digest(examples: pd.DataFrame) -> str:
+    """SHA-256 of windows, labels, pairs, tiers and splits, in whatever order, as hexadecimal text."""
+    rows = examples[_IDENTITY].sort_values(_IDENTITY)
+    return hashlib.sha256(rows.to_csv(sep="\t", index=False, lineterminator="\n").encode()).hexdigest()
+
+
+def check_frozen(examples: pd.DataFrame, expected: str) -> None:
+    """Refuse an examples table whose `digest` is another one.
+
+    Raises
+    ------
+    BenchmarkError
+    """
+    found = digest(examples)
+    if found != expected:
+        raise BenchmarkError(
+            f"the examples are not those that negatives.frozen names, {expected[:12]}...",
+            value=f"{found[:12]}...",
+            remedy="undo what changed inputs or settings; figures on other examples cannot be compared",
+        )

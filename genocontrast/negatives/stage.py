@@ -14,7 +14,7 @@ import pandas as pd
 from genocontrast.artefacts import provenance, read_parquet, write_json, write_parquet
 from genocontrast.config import Config, NegativesConfig
 from genocontrast.errors import BalanceError, GenocontrastWarning, PoolError, RegionError
-from genocontrast.examples import HARD, check_examples, sort_examples
+from genocontrast.examples import HARD, check_examples, check_frozen, digest, sort_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.inputs import open_signal
 from genocontrast.genome.intervals import widen
@@ -82,9 +82,12 @@ def run(config: Config, results: Path) -> None:
     )  # fmt: skip
     examples = sort_examples(pd.concat([matched.examples, tiers.examples], ignore_index=True))
     examples = check_examples(permute_within_pairs(examples, config.seed) if settings.permute_labels else examples)
+    if settings.frozen is not None:
+        check_frozen(examples, settings.frozen)
     summary = summarise(matched, windows.promoters, windows.candidates, windows.pool, tables["annotation"], config)
     pairs = len(promoters) - len(matched.dropped)
     summary["tiers"] = {"hard": {"pairs": pairs, "of": pairs, "removed": {}}} | tiers.record
+    summary["digest"] = digest(examples)
     if settings.signal_check:
         summary["signal_check"] = check_signal(promoters, candidates, windows.plan, config, genome)
     inputs = {name: results / "genome" / f"{name}.parquet" for name in INPUTS} | {"fasta": Path(config.genome.fasta)}
