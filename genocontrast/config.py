@@ -320,6 +320,19 @@ class TrainingConfig(Section):
     """Channels of the encoder, even: they are pairs of strands (encoder convolution only)."""
     depth: int = Field(3, ge=0)
     """Residual blocks after the first convolution (encoder convolution only)."""
+    stride: int = Field(4, ge=1)
+    """bp of one bin after the first convolution (encoder convolution only)."""
+    pool: Literal["attention", "summary"] = "attention"
+    """How features along a window become one vector (encoder convolution only). attention: heads weigh the positions.
+    summary: the maximum and the mean of each channel."""
+    heads: int = Field(4, ge=1)
+    """Heads of the attention pool."""
+    knots: int = Field(0, ge=0)
+    """Points of the curve by which the attention pool weighs positions by where they are: for windows that are aligned
+    to something, such as the TSS; 0: where a motif lies does not count."""
+    orientation: Literal["invariant", "stranded"] = "invariant"
+    """invariant: both strands are read as one. stranded: a promoter on one strand is told from one on the other, where
+    windows are read on their promoter's strand; the score is that of a promoter on either."""
     dim: int = Field(64, ge=2)
     """Dimensions of the embedding."""
     epochs: int = Field(40, ge=1)
@@ -338,8 +351,18 @@ class TrainingConfig(Section):
     """Temperature of InfoNCE."""
     contrastive_weight: float = Field(0.2, ge=0)
     """Weight of InfoNCE beside the classification loss."""
+    classification_weight: float = Field(1.0, ge=0)
+    """Weight of telling promoters from decoys; 0: that head learns from features that it has no say in."""
     surrogate_weight: float = Field(1.0, ge=0)
     """Weight of telling windows from surrogates of the same dinucleotide composition: it makes filters find motifs."""
+    harmony: Literal["sum", "pcgrad", "upgrad", "cagrad"] = "sum"
+    """How the gradients of these losses are combined where they point against each other; sum: they are added. The
+    others take a backward pass for each loss."""
+    average: float = Field(0.99, ge=0, lt=1)
+    """Decay, per batch, of the moving average of the weights, which is what is validated and kept; 0: no average."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Numbers of the network while it trains; auto: bfloat16 where the device multiplies in it (CUDA, CPUs with AMX).
+    A trained model computes in float32."""
     max_shift: int = Field(20, ge=0)
     """Training windows move by up to this many bp in either direction, both classes alike."""
     mined_rounds: int = Field(0, ge=0, le=3)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genocontrast.encoders.layers import at_least_single
+
 
 class Encoded(NamedTuple):
     """What an encoder says of n windows."""
@@ -16,6 +18,9 @@ class Encoded(NamedTuple):
     """Vectors of length 1, shape=(n, dim)."""
     logit: Tensor
     """Log odds that the window is a promoter, shape=(n,)."""
+    directed: Tensor
+    """Log odds of a promoter on the given strand, and on the other one, against none, shape=(n, 2): reverse
+    complementing the window swaps them. shape=(n, 1) where the encoder has no say in directions: the logit."""
 
 
 class Encoder(nn.Module, ABC):
@@ -53,9 +58,17 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:
-        """Features of one-hot windows, shape=(n, 4, length) -> (n, feature_dim)."""
+        """Features of one-hot windows, shape=(n, 4, length) -> (n, readings, feature_dim).
+
+        Two readings, of the given strand and of the other one, where directions matter; otherwise one.
+        """
 
     def heads(self, features: Tensor) -> Encoded:
-        """What the features, shape=(n, feature_dim), say."""
-        embedding = functional.normalize(self.embedding_head(features), dim=-1)
-        return Encoded(embedding, self.logit_head(features).squeeze(-1))
+        """What the features, shape=(n, readings, feature_dim), say.
+
+        No promoter, one on the given strand and one on the other are three outcomes with log odds 0, a and b: some
+        promoter or other has log odds log(exp(a) + exp(b)).
+        """
+        embedding = functional.normalize(at_least_single(self.embedding_head(features)).mean(1), dim=-1)
+        directed = at_least_single(self.logit_head(features).squeeze(-1))
+        return Encoded(embedding, directed.logsumexp(1), directed)

@@ -128,14 +128,14 @@ class KmerEncoder(Encoder):
         return encoder
 
     def features(self, x: Tensor) -> Tensor:
-        """Features of one-hot windows, shape=(n, 4, length) -> (n, feature_dim): a reading of their pools.
+        """Features of one-hot windows, shape=(n, 4, length) -> (n, 1, feature_dim): a reading of their pools.
 
         A pool is read as its distance from the training sequence's, in standard errors of a mean of as many k-mers.
         """
         tokens = self.tokens(x)
         n_kmers = (tokens >= 0).sum(1, keepdim=True, dtype=x.dtype)
         read = self.reading((self._pool(x, tokens) - self.centre) * n_kmers.sqrt() / self.spread)
-        return self.dropout(torch.where(n_kmers > 0, read, 0.0))
+        return self.dropout(torch.where(n_kmers > 0, read, 0.0))[:, None]
 
     def pooled(self, x: Tensor) -> Tensor:
         """Weighted mean vector of the k-mers of one-hot windows, shape=(n, 4, length) -> (n, vector_dim)."""

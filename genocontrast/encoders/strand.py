@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from genocontrast.encoders.encoder import Encoder
-from genocontrast.encoders.layers import StrandNorm, TiedConv1d, symmetric_max_pool
+from genocontrast.encoders.layers import (
+    AttentionPool,
+    Conv1d,
+    TiedConv1d,
+    WindowNorm,
+    by_position,
+    symmetric_max_pool,
+)
 from genocontrast.encoders.views import reverse_complement
 from genocontrast.errors import ModelError, ShapeError
 
 Strand = Literal["tied", "twin", "free"]
-STRANDS: tuple[Strand, ...] = ("tied", "twin", "free")
+Pool = Literal["attention", "summary"]
+Orientation = Literal["invariant", "stranded"]
+Merge = Literal["mean", "logsumexp", "canonical"]
+STRANDS: tuple[Strand, ...] = get_args(Strand)
+OUTSIDE = "outside"
+"""Architecture of a module that is not ours: it cannot be built from a description."""
 STEM_KERNEL = 19
 """bp: a first filter covers a whole binding motif (JASPAR's median is 12 bp)."""
-POOL = 4
-"""bp of one bin after the first convolution."""
 BLOCK_KERNEL = 5
-"""Bins; blocks dilate by 1, 2, 4, ..., so that three of them relate motifs up to 116 bp apart."""
-MIN_LENGTH = 2 * POOL
+"""Bins; blocks dilate by 1, 2, 4, ..., so that three of them relate motifs up to 116 bp apart at 4 bp a bin."""
+HEAD_VALUES = 16
+"""Dimensions of what a head of the attention pool takes from each position."""
 
 
 class StrandEncoder(Encoder):
-    """Convolutional encoder of DNA windows of 8 bp or more.
+    """Encoder of DNA windows that treats both strands alike, or, for comparison, does not.
 
     Parameters
     ----------
@@ -33,14 +44,37 @@ class StrandEncoder(Encoder):
         How the two strands are treated. "tied": filters are pairs of reverse complements, so that one pass reads both
         strands. "twin": the same plain network reads both strands, at twice the cost. "free": a plain network reads
         the given strand only; the negative control of the strand audit.
+    arch : "gated" or torch.nn.Module
+        "gated": a convolution over motifs, then gated residual blocks of growing dilation. A module of your own
+        ("twin" or "free" only) takes one-hot windows, shape=(n, 4, length), and gives features, shape=(n, width), or
+        features along the window, shape=(n, width, positions), which are pooled.
     width : int
-        Channels, even.
+        Channels, even. Of a module of your own: the features that it gives.
     depth : int
-        Gated residual blocks after the first convolution.
+        Gated residual blocks after the first convolution; "gated" only.
+    pool : {"attention", "summary"}
+        How features along the window become one vector. "attention": heads weigh the positions by a softmax over an
+        energy. "summary": maximum and mean of each channel. Not looked at where a module of your own has pooled.
+    orientation : {"invariant", "stranded"}
+        "invariant": the readings of both strands are merged into one. "stranded": they stay apart up to the logits,
+        so that a promoter on one strand differs from one on the other (`Encoded.directed`); the logit is that of a
+        promoter on any strand, and the embedding is the mean of both: neither changes with the strand that is given.
     dim : int
         Dimensions of the embedding.
+    stride : int
+        bp of one bin after the first convolution; "gated" only.
+    heads, knots : int
+        Of the attention pool: its heads, and points of the curve that weighs positions by where they are (0: none).
+    merge : {"mean", "logsumexp", "canonical"}
+        How an invariant encoder merges readings: their mean, their smooth maximum in each feature, or, for "twin",
+        the reading of the strand that sorts first, at half the cost.
     dropout : float
         Dropout of the features, before the heads.
+
+    Raises
+    ------
+    ModelError
+        At an unknown or impossible choice.
 
     Notes
     -----
@@ -49,40 +83,121 @@ class StrandEncoder(Encoder):
     """
 
     def __init__(
-        self, strand: Strand = "tied", width: int = 64, depth: int = 3, dim: int = 64, dropout: float = 0.0
+        self,
+        strand: Strand = "tied",
+        arch: str | nn.Module = "gated",
+        width: int = 64,
+        depth: int = 3,
+        pool: Pool = "attention",
+        orientation: Orientation = "invariant",
+        *,
+        dim: int = 64,
+        stride: int = 4,
+        heads: int = 4,
+        knots: int = 0,
+        merge: Merge = "mean",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if strand not in STRANDS:
-            raise ModelError(f"strand is none of {', '.join(STRANDS)}", value=strand)
-        if width < 2 or width % 2:
-            raise ModelError("the encoder's width must be even: its channels are pairs of strands", value=width)
-        self.strand = strand
-        self.architecture = {"strand": strand, "width": width, "depth": depth, "dim": dim, "dropout": dropout}
-        tied = strand == "tied"
-        self.stem = _convolution(tied, 4, width, STEM_KERNEL)
-        self.stem_norm = StrandNorm(width) if tied else nn.GroupNorm(1, width)
-        self.blocks = nn.Sequential(*(GatedBlock(tied, width, 2**level) for level in range(depth)))
+        self.architecture = {
+            "strand": strand, "arch": arch if isinstance(arch, str) else OUTSIDE, "width": width, "depth": depth,
+            "pool": pool, "orientation": orientation, "dim": dim, "stride": stride, "heads": heads, "knots": knots,
+            "merge": merge, "dropout": dropout,
+        }  # fmt: skip
+        _check(self.architecture, arch)
+        self.strand, self.orientation, self.merge = strand, orientation, merge
+        ours = isinstance(arch, str)
+        self.min_length = max(STEM_KERNEL, 2 * stride) if ours else 1
+        self.trunk: nn.Module = arch if isinstance(arch, nn.Module) else Trunk(strand == "tied", width, depth, stride)
+        self.pool = AttentionPool(width, heads, HEAD_VALUES, knots) if pool == "attention" else Summary()
         self.feature_dim = 2 * dim
-        self.reading = nn.Sequential(nn.Linear(2 * width, self.feature_dim), nn.GELU())
+        pooled = heads * HEAD_VALUES if pool == "attention" else 2 * width
+        self.reading = nn.Sequential(nn.Linear(pooled, self.feature_dim), nn.GELU())
         self._add_heads(dim, dropout)
 
     def features(self, x: Tensor) -> Tensor:
-        """Features of one-hot windows, shape=(n, feature_dim): the mean of what their strands' readings say."""
-        if x.ndim != 3 or x.shape[1] != 4 or x.shape[2] < MIN_LENGTH:
-            raise ShapeError(f"windows must have shape (n, 4, length >= {MIN_LENGTH})", value=tuple(x.shape))
-        if self.strand == "free":
-            return self.dropout(self.reading(_summary(self._channels(x))))
+        """Features of one-hot windows, shape=(n, readings, feature_dim); see `Encoder.features`."""
+        strands = self._strands(x)
+        read = (
+            self.dropout(self.reading(self.pool(torch.cat(strands)))).unflatten(0, (len(strands), -1)).transpose(0, 1)
+        )
+        if self.orientation == "stranded" or read.shape[1] == 1:
+            return read
+        if self.merge == "logsumexp":
+            return read.logsumexp(1, keepdim=True)
+        return read.mean(1, keepdim=True)
+
+    @torch.no_grad()
+    def attention(self, x: Tensor) -> Tensor:
+        """How much each position counts, shape=(n, 4, length) -> (n, bins): the attention pool's weights, sum 1.
+
+        The mean over heads and strands, along the given strand; bins have `stride` bp.
+
+        Raises
+        ------
+        ModelError
+            Where the encoder has no attention pool.
+        """
+        if not isinstance(self.pool, AttentionPool):
+            raise ModelError("the encoder has no attention pool", value=self.architecture["pool"])
+        given, *others = (self.pool.weights(strand).mean(1) for strand in self._strands(x))
+        return (given + others[0].flip(1)) / 2 if others else given
+
+    def _strands(self, x: Tensor) -> list[Tensor]:
+        """Channels along the window as each strand reads them, one or two of shape=(n, width, bins)."""
+        if x.ndim != 3 or x.shape[1] != 4:
+            raise ShapeError("windows must have shape (n, 4, length)", value=tuple(x.shape))
+        if x.shape[2] < self.min_length:
+            raise ShapeError(
+                f"windows are shorter than what the encoder needs, {self.min_length} bp",
+                value=x.shape[2],
+                remedy="give it longer windows; N on both sides lengthens them",
+            )
         if self.strand == "tied":
-            one = self._channels(x)
-            other = one.flip(1)  # not by positions: they are pooled next
-        else:
-            one, other = self._channels(torch.cat([x, reverse_complement(x)])).chunk(2)
-        return self.dropout((self.reading(_summary(one)) + self.reading(_summary(other))) / 2)
+            one = self.trunk(x)
+            return [one, one.flip(1, 2)]
+        if self.strand == "free":
+            return [self._channels(x)]
+        if self.merge == "canonical" and self.orientation == "invariant":
+            return [self._channels(canonical_strand(x))]
+        return list(self._channels(torch.cat([x, reverse_complement(x)])).chunk(2))
 
     def _channels(self, x: Tensor) -> Tensor:
-        """One-hot windows, shape=(n, 4, length), to features along them, shape=(n, width, length // POOL)."""
-        # pooling first: the rest of the network is POOL times cheaper for it
-        return self.blocks(functional.gelu(self.stem_norm(symmetric_max_pool(self.stem(x), POOL))))
+        found = self.trunk(x)
+        found = found[..., None] if found.ndim == 2 else found  # pooled by a module of the user's own
+        if found.ndim != 3 or found.shape[:2] != (len(x), self.architecture["width"]):
+            raise ShapeError(
+                f"arch must give features of shape (n, {self.architecture['width']}[, positions])",
+                value=tuple(found.shape),
+                remedy="set width to the features that your module gives",
+            )
+        return found
+
+
+class Trunk(nn.Sequential):
+    """One-hot windows, shape=(n, 4, length), to features along them, shape=(n, width, length // stride)."""
+
+    def __init__(self, tied: bool, width: int, depth: int, stride: int) -> None:
+        super().__init__(
+            Stem(tied, width, stride),
+            *(GatedBlock(tied, width, 2**level) for level in range(depth)),
+            WindowNorm(width, tied),
+        )
+
+
+class Stem(nn.Module):
+    """Motif filters, their maximum over each bin."""
+
+    def __init__(self, tied: bool, width: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.convolution = convolution(tied, 4, width, STEM_KERNEL)
+        self.norm = WindowNorm(width, tied)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scan, shape=(n, 4, length) -> (n, width, length // stride)."""
+        # pooling first: the rest of the network is `stride` times cheaper for it
+        return functional.gelu(self.norm(symmetric_max_pool(self.convolution(by_position(x)), self.stride)))
 
 
 class GatedBlock(nn.Module):
@@ -90,20 +205,56 @@ class GatedBlock(nn.Module):
 
     def __init__(self, tied: bool, width: int, dilation: int) -> None:
         super().__init__()
-        self.norm = StrandNorm(width) if tied else nn.GroupNorm(1, width)
-        self.convolution = _convolution(tied, width, width, BLOCK_KERNEL, dilation, parts=2)
+        self.norm = WindowNorm(width, tied)
+        self.convolution = convolution(tied, width, width, BLOCK_KERNEL, dilation, parts=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine the features, shape=(n, width, length)."""
         return x + functional.glu(self.convolution(self.norm(x)), dim=1)
 
 
-def _convolution(tied: bool, inputs: int, outputs: int, kernel: int, dilation: int = 1, parts: int = 1) -> nn.Module:
-    if tied:
-        return TiedConv1d(inputs, outputs, kernel, dilation, parts)
-    return nn.Conv1d(inputs, parts * outputs, kernel, dilation=dilation, padding=kernel // 2 * dilation)
+class Summary(nn.Module):
+    """Each channel's maximum and mean over positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool, shape=(n, width, length) -> (n, 2 * width)."""
+        return torch.cat([x.amax(2), x.mean(2)], dim=1)
 
 
-def _summary(channels: Tensor) -> Tensor:
-    """Each channel's maximum and mean over positions, shape=(n, width, length) -> (n, 2 * width)."""
-    return torch.cat([channels.amax(2), channels.mean(2)], dim=1)
+def convolution(tied: bool, inputs: int, outputs: int, kernel: int, dilation: int = 1, parts: int = 1) -> nn.Module:
+    """A convolution whose filters are pairs of reverse complements, or a plain one."""
+    return (TiedConv1d if tied else Conv1d)(inputs, outputs, kernel, dilation, parts)
+
+
+def canonical_strand(x: Tensor) -> Tensor:
+    """Of each one-hot window and its reverse complement the one that sorts first, shape=(n, 4, length)."""
+    mirrored = reverse_complement(x)
+    differ = (x != mirrored).flatten(1)
+    first = differ.int().argmax(1, keepdim=True)  # 0 where a window is its own reverse complement
+    smaller = mirrored.flatten(1).gather(1, first) < x.flatten(1).gather(1, first)
+    return torch.where(smaller[..., None], mirrored, x)
+
+
+def _check(architecture: dict[str, object], arch: str | nn.Module) -> None:
+    """Refuse choices that do not exist, or do not go together."""
+    known = {
+        "strand": STRANDS, "pool": get_args(Pool), "orientation": get_args(Orientation), "merge": get_args(Merge),
+        "arch": ("gated", OUTSIDE),
+    }  # fmt: skip
+    for name, choices in known.items():
+        if architecture[name] not in choices:
+            raise ModelError(f"{name} is none of {', '.join(choices)}", value=architecture[name])
+    strand, width = architecture["strand"], architecture["width"]
+    if arch == OUTSIDE:
+        raise ModelError("the encoder has a module of your own", remedy="give that module itself as arch")
+    if not isinstance(arch, str) and strand == "tied":
+        raise ModelError("a module of your own cannot be tied", remedy='strand="twin" runs it on both strands')
+    if isinstance(arch, str) and (not isinstance(width, int) or width < 2 or width % 2):
+        raise ModelError("the encoder's width must be even: its channels are pairs of strands", value=width)
+    if architecture["merge"] == "canonical" and strand != "twin":
+        raise ModelError("only a twin encoder can read one strand for both", value=strand, remedy='set merge="mean"')
+    if architecture["orientation"] == "stranded" and strand == "free":
+        raise ModelError(
+            "a free encoder reads one strand only, so it cannot compare them",
+            remedy='set orientation="invariant", or strand="twin"',
+        )

@@ -63,9 +63,7 @@ class BestWeights(Callback):
         losses = [row["validation_loss"] for row in self.history]
         if losses[-1] <= min(losses):
             self.best_epoch = epoch
-            self.weights = {
-                name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()
-            }
+            self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.judged.state_dict().items()}
         trainer.should_stop = self._exhausted()
         if self.folder is not None:
             with atomic(self.folder / CHECKPOINT) as temporary:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 from genocontrast.config import Split
 from genocontrast.encoders.views import shift
@@ -25,31 +25,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PairCodes:
-    """Promoters and their decoys, row by row, as codes with flanks for views to move into.
-
-    A promoter with several decoys has several rows.
+    """Promoters and decoys as codes, with flanks for views to move into.
 
     Parameters
     ----------
-    promoters, decoys : numpy.ndarray of uint8, shape=(n, width + 2 * flank)
-        Row i of `decoys` was matched to row i of `promoters`.
+    promoters, decoys : numpy.ndarray of uint8, shape=(n, width + 2 * flank) and (m, width + 2 * flank)
     flank : int
         bp read on each side of a window.
+    matched : bool, optional
+        Row i of `decoys` was matched to row i of `promoters` (a promoter with several decoys has several rows).
+        False: they are just two classes, and each epoch puts them together anew.
+    oriented : bool, optional
+        All promoters are read on the strand that they are promoters of: where an encoder tells the strands apart,
+        it learns that the other one is none. Default True.
     """
 
     promoters: Codes
     decoys: Codes
     flank: int
+    matched: bool = True
+    oriented: bool = True
 
     def __post_init__(self) -> None:
-        if self.promoters.ndim != 2 or self.promoters.shape != self.decoys.shape:
-            raise ShapeError(
-                "promoters and decoys must be codes of one shape (n, length)",
-                value=(self.promoters.shape, self.decoys.shape),
-            )
+        shapes = self.promoters.shape, self.decoys.shape
+        if self.promoters.ndim != 2 or shapes[0][self.matched ^ 1 :] != shapes[1][self.matched ^ 1 :]:
+            raise ShapeError("promoters and decoys must be codes of one shape (n, length)", value=shapes)
+        if not (len(self.promoters) and len(self.decoys)):
+            raise ShapeError("there must be promoters and decoys", value=shapes)
 
     def __len__(self) -> int:
-        return len(self.promoters)
+        """Pairs of an epoch: all of the larger class."""
+        return max(len(self.promoters), len(self.decoys))
 
     @property
     def width(self) -> int:
@@ -85,7 +91,8 @@ def pair_codes(examples: pd.DataFrame, genome: Genome, split: Split, flank: int)
         raise SplitError(f"the split '{split}' holds no example", remedy="give it chromosomes in genome.splits")
     promoters, decoys = pair_rows(rows)
     codes = flanked_codes(rows, genome, flank)
-    return PairCodes(codes[promoters], codes[decoys], flank)
+    oriented = bool(rows["strand"].iloc[promoters].isin(["+", "-"]).all())
+    return PairCodes(codes[promoters], codes[decoys], flank, oriented=oriented)
 
 
 def pair_rows(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -136,10 +143,12 @@ def flanked_codes(regions: pd.DataFrame, genome: Genome, flank: int) -> Codes:
 
 
 class Draw(NamedTuple):
-    """Which pairs make a batch, and where their windows are cut."""
+    """Which rows make a batch, and where their windows are cut."""
 
-    pairs: Tensor
-    """int64, shape=(k,)."""
+    promoters: Tensor
+    """Rows of the promoters, int64, shape=(k,)."""
+    decoys: Tensor
+    """Rows of the decoys, int64, shape=(k,)."""
     starts: Tensor
     """Starts of the promoter, its second view and the decoy, int64, shape=(3, k)."""
 
@@ -151,43 +160,58 @@ class Batch(NamedTuple):
     views: Tensor
     """The promoters again, cut elsewhere."""
     decoys: Tensor
-    promoter_surrogates: Tensor
-    """Surrogates of the promoters, cut where `promoters` are."""
-    decoy_surrogates: Tensor
+    surrogates: Tensor
+    """Surrogates of promoters and decoys, cut where those are, shape=(2 * k, width), or (0, width) without any."""
 
 
 class Pairs(Dataset[Batch]):
-    """Pairs, and surrogates of them, that are cut into windows as a draw says."""
+    """Pairs, and surrogates of them if `rng` draws some, that are cut into windows as a draw says."""
 
-    def __init__(self, codes: PairCodes, rng: np.random.Generator) -> None:
+    def __init__(self, codes: PairCodes, rng: np.random.Generator | None) -> None:
         self.width = codes.width
-        self.promoters, self.promoter_surrogates, self.decoys, self.decoy_surrogates = (
-            torch.from_numpy(each) for real in (codes.promoters, codes.decoys) for each in (real, surrogates(real, rng))
-        )
+        classes = codes.promoters, codes.decoys
+        self.promoters, self.decoys = (torch.from_numpy(real) for real in classes)
+        self.surrogates = None if rng is None else [torch.from_numpy(surrogates(real, rng)) for real in classes]
 
     def __getitem__(self, draw: Draw) -> Batch:
         at_promoter, at_view, at_decoy = draw.starts
 
-        def cut(codes: Tensor, starts: Tensor) -> Tensor:
-            return shift(codes[draw.pairs], starts, self.width)
+        def cut(codes: Tensor, rows: Tensor, starts: Tensor) -> Tensor:
+            return shift(codes[rows], starts, self.width)
 
+        promoters = cut(self.promoters, draw.promoters, at_promoter)
+        drawn = promoters[:0]
+        if self.surrogates is not None:
+            of_promoters, of_decoys = self.surrogates
+            drawn = torch.cat([cut(of_promoters, draw.promoters, at_promoter), cut(of_decoys, draw.decoys, at_decoy)])
         return Batch(
-            promoters=cut(self.promoters, at_promoter),
-            views=cut(self.promoters, at_view),
-            decoys=cut(self.decoys, at_decoy),
-            promoter_surrogates=cut(self.promoter_surrogates, at_promoter),
-            decoy_surrogates=cut(self.decoy_surrogates, at_decoy),
+            promoters=promoters,
+            views=cut(self.promoters, draw.promoters, at_view),
+            decoys=cut(self.decoys, draw.decoys, at_decoy),
+            surrogates=drawn,
         )
 
 
 class EpochDraws(Sampler[Draw]):
-    """One epoch: every decoy once, with its promoter, in batches of nearly one size, each window moved at random.
+    """One epoch: every row of the larger class once, in batches of nearly one size, each window moved at random.
 
-    The draws depend on the seed and the epoch's number alone, so that a resumed training repeats them.
+    The draws depend on the seed and the epoch's number alone, so that a resumed training repeats them. Of several
+    processes each takes its share of every batch.
+
+    Parameters
+    ----------
+    pairs : PairCodes
+    batch_pairs : int
+        Largest number of pairs in a batch, of all processes together.
+    seed, epoch : int
+    rank, ranks : int, optional
+        This process, and their number.
     """
 
-    def __init__(self, pairs: PairCodes, batch_pairs: int, seed: int, epoch: int) -> None:
-        self.pairs, self.flank, self.seed, self.epoch = len(pairs), pairs.flank, seed, epoch
+    def __init__(
+        self, pairs: PairCodes, batch_pairs: int, seed: int, epoch: int, rank: int = 0, ranks: int = 1
+    ) -> None:
+        self.pairs, self.seed, self.epoch, self.rank, self.ranks = pairs, seed, epoch, rank, ranks
         self.batches = -(-len(pairs) // batch_pairs)
 
     def __len__(self) -> int:
@@ -195,20 +219,38 @@ class EpochDraws(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        for rows in np.array_split(rng.permutation(self.pairs), self.batches):
-            starts = rng.integers(0, 2 * self.flank + 1, (3, len(rows)))
-            yield Draw(torch.from_numpy(rows), torch.from_numpy(starts))
+        promoters = self._rows(len(self.pairs.promoters), rng)
+        decoys = promoters if self.pairs.matched else self._rows(len(self.pairs.decoys), rng)
+        for batch in np.array_split(np.arange(len(self.pairs)), self.batches):
+            starts = rng.integers(0, 2 * self.pairs.flank + 1, (3, len(batch)))
+            mine = slice(self.rank, None, self.ranks)
+            yield Draw(
+                *(torch.from_numpy(each) for each in (promoters[batch[mine]], decoys[batch[mine]], starts[:, mine]))
+            )
+
+    def _rows(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """All rows of a class in random order, begun again until there is one for each pair, shape=(pairs,)."""
+        rounds = -(-len(self.pairs) // count)
+        return np.concatenate([rng.permutation(count) for _ in range(rounds)])[: len(self.pairs)]
 
 
-def training_batches(pairs: PairCodes, batch_pairs: int, seed: int, epoch: int) -> DataLoader[Batch]:
-    """Batches of moved windows and fresh surrogates as one epoch draws them."""
-    windows = Pairs(pairs, np.random.default_rng([seed, epoch, 1]))
-    return DataLoader(windows, batch_size=None, sampler=EpochDraws(pairs, batch_pairs, seed, epoch))
+def training_batches(
+    pairs: PairCodes,
+    batch_pairs: int,
+    seed: int,
+    epoch: int,
+    rank: int = 0,
+    ranks: int = 1,
+    with_surrogates: bool = True,
+) -> DataLoader[Batch]:
+    """Batches of moved windows and fresh surrogates as one epoch draws them; parameters as in `EpochDraws`."""
+    windows = Pairs(pairs, np.random.default_rng([seed, epoch, 1]) if with_surrogates else None)
+    return DataLoader(windows, batch_size=None, sampler=EpochDraws(pairs, batch_pairs, seed, epoch, rank, ranks))
 
 
-def validation_batches(pairs: PairCodes, batch_pairs: int) -> DataLoader[Batch]:
-    """Batches of the windows themselves, in order."""
-    draws = [
-        Draw(rows, torch.full((3, len(rows)), pairs.flank)) for rows in torch.arange(len(pairs)).split(batch_pairs)
-    ]
-    return DataLoader(Pairs(pairs, np.random.default_rng(0)), batch_size=None, sampler=draws)
+def validation_batches(pairs: PairCodes, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
+    """The windows themselves and their labels, in order: codes, shape=(k, width), and labels, shape=(k,)."""
+    inner = slice(pairs.flank, pairs.flank + pairs.width)
+    codes = torch.from_numpy(np.concatenate([pairs.promoters[:, inner], pairs.decoys[:, inner]]))
+    labels = torch.arange(2).flip(0).repeat_interleave(torch.tensor([len(pairs.promoters), len(pairs.decoys)]))
+    return DataLoader(TensorDataset(codes, labels), batch_size=batch_size)

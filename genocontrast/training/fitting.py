@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,9 +32,6 @@ from genocontrast.version import __version__
 
 if TYPE_CHECKING:
     from genocontrast.genome import Genome
-
-GRADIENT_NORM = 1.0
-"""Gradients are clipped to this norm: an odd batch must not undo an epoch."""
 
 
 def fit(
@@ -131,7 +128,9 @@ def fit_pairs(
 
 def _network(config: TrainingConfig, kmers: KmerVectors | None) -> Encoder:
     if config.encoder == "convolution" and kmers is None:
-        return StrandEncoder(config.strand, config.width, config.depth, config.dim, config.dropout)
+        return StrandEncoder(
+            config.strand, width=config.width, depth=config.depth, dim=config.dim, dropout=config.dropout
+        )
     if config.encoder == "kmers" and kmers is not None:
         return KmerEncoder.from_vectors(kmers, config.pooling, config.dim, config.dropout)
     if kmers is None:
@@ -151,9 +150,8 @@ def _trainer(config: TrainingConfig, accelerator: str, best: BestWeights) -> Tra
     return Trainer(
         accelerator=accelerator,
         devices=1,
-        precision="bf16-mixed" if accelerator == "cuda" and torch.cuda.is_bf16_supported() else "32-true",
+        precision=_precision(config, accelerator),
         max_epochs=config.epochs,
-        gradient_clip_val=GRADIENT_NORM,
         callbacks=[EpochProgress(), best],
         # inside a Slurm job too one process trains: Lightning would take the job for its own and spread over it
         plugins=[LightningEnvironment()],
@@ -188,6 +186,14 @@ def _accelerator(config: TrainingConfig) -> str:
     if config.device == "cuda" and not available:
         raise ModelError("there is no CUDA device", value=config.device, remedy="set training.device to auto or cpu")
     return "cuda" if available and config.device != "cpu" else "cpu"
+
+
+def _precision(config: TrainingConfig, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
+    half = config.precision == "bfloat16"
+    if config.precision == "auto":
+        # elsewhere bfloat16 is emulated, and slower than float32
+        half = torch.cuda.is_bf16_supported() if accelerator == "cuda" else torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if half else "32-true"
 
 
 def _settings(config: TrainingConfig) -> dict[str, Any]:

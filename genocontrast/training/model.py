@@ -26,7 +26,7 @@ from genocontrast.version import __version__
 if TYPE_CHECKING:
     from genocontrast.genome import Genome
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a saved model can no longer be read by older versions, or older ones by this."""
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
@@ -139,7 +139,7 @@ def _network(architecture: dict[str, Any], path: Path) -> Encoder:
         raise ModelError("unknown encoder", path=path, value=kind, remedy="use the version that made it")
     try:
         return StrandEncoder(**settings) if kind is None else KmerEncoder(**settings)
-    except TypeError as error:
+    except (TypeError, ModelError) as error:
         raise ModelError(f"unknown architecture: {error}", path=path, remedy="use the version that made it") from None
 
 

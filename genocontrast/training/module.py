@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
 import torch
+import torch.distributed as dist
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from genocontrast.config import TrainingConfig
-from genocontrast.contrast import ContrastiveLoss, info_nce
-from genocontrast.encoders import Encoder
-from genocontrast.encoders.views import one_hot
+from genocontrast.contrast import ContrastiveLoss, gathered_info_nce, harmonise, info_nce
+from genocontrast.encoders import Encoded, Encoder
+from genocontrast.encoders.views import one_hot, reverse_complement
 from genocontrast.errors import ModelError
 from genocontrast.training.data import Batch, PairCodes, training_batches, validation_batches
+
+GRADIENT_NORM = 1.0
+"""Gradients are clipped to this norm: an odd batch must not undo an epoch."""
 
 
 class PromoterModule(LightningModule):
@@ -32,6 +40,11 @@ class PromoterModule(LightningModule):
     train_pairs, validation_pairs : PairCodes
     seed : int
         Seed of batches, views and dropout.
+
+    Attributes
+    ----------
+    judged : Encoder
+        What validation looks at and training gives: the moving average of the network's weights, or the network.
     """
 
     def __init__(
@@ -43,20 +56,32 @@ class PromoterModule(LightningModule):
         seed: int,
     ) -> None:
         super().__init__()
+        # the gradients of several losses are brought into harmony before the optimiser sees them
+        self.automatic_optimization = False
         self.network, self.config, self.seed = network, config, seed
         self.train_pairs, self.validation_pairs = train_pairs, validation_pairs
         self.surrogate_head = nn.Linear(network.feature_dim, 1)
+        self.average: AveragedModel | None = None
+        if config.average:
+            self.average = AveragedModel(network, multi_avg_fn=_moving_average(config.average)).requires_grad_(False)
         self.sums: dict[str, Tensor] = {}
         self.validation: list[tuple[Tensor, Tensor]] = []
         self.epoch_metrics: dict[str, float] = {}
 
+    @property
+    def judged(self) -> Encoder:
+        """What validation looks at and training gives."""
+        return self.network if self.average is None else cast(Encoder, self.average.module)
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """The batches of the current epoch, the same ones in a resumed training."""
-        return training_batches(self.train_pairs, self.config.batch_pairs, self.seed, self.current_epoch)
+        config, wanted = self.config, self.config.surrogate_weight > 0
+        place = (self.global_rank, self.trainer.world_size)
+        return training_batches(self.train_pairs, config.batch_pairs, self.seed, self.current_epoch, *place, wanted)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The validation windows, unmoved."""
-        return validation_batches(self.validation_pairs, self.config.batch_pairs)
+        return validation_batches(self.validation_pairs, 2 * self.config.batch_pairs)
 
     def on_train_epoch_start(self) -> None:
         """Forget the figures of the epoch before."""
@@ -64,42 +89,70 @@ class PromoterModule(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed dropout by epoch and batch, so that a resumed training repeats it."""
-        torch.manual_seed((self.seed * 100_003 + self.current_epoch) * 100_003 + batch_idx)
+        place = (self.seed * 100_003 + self.current_epoch) * 100_003 + batch_idx
+        torch.manual_seed(place * self.trainer.world_size + self.global_rank)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of one batch of pairs."""
-        features = self.network.features(one_hot(torch.cat(batch)))
-        parts = Batch(*features.chunk(len(batch)))
-        promoter, view, decoy = (self.network.heads(part) for part in parts[:3])
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One step on the losses of one batch of pairs."""
+        losses = self._losses(batch, batch_idx)
+        self._refuse_nan(losses, batch_idx)
+        optimiser, schedule = self.optimizers(), self.lr_schedulers()
+        assert not isinstance(optimiser, list)
+        assert isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
+        optimiser.zero_grad()
+        weights = {name: getattr(self.config, f"{name}_weight", 1.0) for name in losses}
+        harmony = harmonise(losses, self.network.named_parameters(), method=self.config.harmony, weights=weights)
+        self._average_gradients()
+        nn.utils.clip_grad_norm_(self.parameters(), GRADIENT_NORM)
+        optimiser.step()
+        schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        self._add(train_loss=harmony.loss, **{f"train_{name}": loss for name, loss in losses.items()})
+
+    def _losses(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The losses of one batch, unweighted; those of weight 0 are left out."""
+        windows = [one_hot(each) for each in batch]
+        if self.network.strand == "free":
+            # what the other encoders know by construction, it can learn only from examples
+            windows[1] = reverse_complement(windows[1])
+        features = self.network.features(torch.cat(windows))
+        *parts, drawn = features.split([len(batch.views)] * 3 + [len(batch.surrogates)])
+        promoter, view, decoy = (self.network.heads(part) for part in parts)
+        losses = {"classification": self._classification(promoter, view, decoy)}
+        if not self.config.classification_weight:
+            told = (self.network.heads(part.detach()) for part in parts)
+            losses = {"probe": self._classification(*told)}
+        self._refuse_nan(losses, batch_idx)
+        if self.config.contrastive_weight:
+            losses["contrastive"], diagnostics = self._contrast(promoter.embedding, view.embedding, decoy.embedding)
+            self._add(**{f"train_{name}": diagnostics[name] for name in ("accuracy", "alignment", "uniformity")})
+        if self.config.surrogate_weight:
+            losses["surrogate"] = self._surrogate_loss(torch.cat([parts[0], parts[2]]), drawn)
+        return losses
+
+    def _classification(self, promoter: Encoded, view: Encoded, decoy: Encoded) -> Tensor:
         # one promoter seen twice counts for as much as its decoy
-        classification = (_classify(promoter.logit, 1) + _classify(view.logit, 1)) / 4 + _classify(decoy.logit, 0) / 2
-        self._refuse_nan(classification, batch_idx)
-        contrastive, diagnostics = self._contrast(promoter.embedding, view.embedding, decoy.embedding)
-        lesson = self._surrogate_loss(parts)
-        loss = classification + self.config.contrastive_weight * contrastive + self.config.surrogate_weight * lesson
-        self._refuse_nan(loss, batch_idx)
-        self._add(
-            train_loss=loss,
-            train_classification=classification,
-            train_contrastive=contrastive,
-            train_surrogates=lesson,
-            train_accuracy=diagnostics["accuracy"],
-            train_alignment=diagnostics["alignment"],
-            train_uniformity=diagnostics["uniformity"],
-        )
-        return loss
+        return (self._classify(promoter, 1) + self._classify(view, 1)) / 4 + self._classify(decoy, 0) / 2
 
-    def _surrogate_loss(self, parts: Batch) -> Tensor:
-        real, drawn = (
-            self.surrogate_head(torch.cat(pair)).squeeze(-1)
-            for pair in ((parts.promoters, parts.decoys), (parts.promoter_surrogates, parts.decoy_surrogates))
-        )
-        return (_classify(real, 1) + _classify(drawn, 0)) / 2
+    def _classify(self, encoded: Encoded, label: int) -> Tensor:
+        """Cross-entropy of promoter and none; where strands count: of promoter here, on the other strand, and none."""
+        directed = encoded.directed
+        if not self.train_pairs.oriented:
+            directed = encoded.logit[:, None]
+        outcomes = torch.cat([torch.zeros_like(directed[:, :1]), directed], dim=1)
+        return functional.cross_entropy(outcomes, torch.full((len(directed),), label, device=directed.device))
+
+    def _surrogate_loss(self, real: Tensor, drawn: Tensor) -> Tensor:
+        logits = self.surrogate_head(torch.cat([real, drawn]).mean(1)).squeeze(-1).float()
+        labels = torch.arange(2, device=logits.device).flip(0).repeat_interleave(len(real)).float()
+        return functional.binary_cross_entropy_with_logits(logits, labels)
 
     def _contrast(self, promoters: Tensor, views: Tensor, decoys: Tensor) -> ContrastiveLoss:
         """InfoNCE: all promoters are one class, the decoys of the batch its negatives, a promoter's own one twice."""
         one_class = torch.zeros(len(promoters), dtype=torch.long, device=promoters.device)
-        return info_nce(
+        compare = gathered_info_nce if self.trainer.world_size > 1 else info_nce
+        return compare(
             promoters,
             views,
             temperature=self.config.temperature,
@@ -109,52 +162,66 @@ class PromoterModule(LightningModule):
             symmetric=False,
         )
 
-    def _refuse_nan(self, loss: Tensor, batch_idx: int) -> None:
-        if not torch.isfinite(loss):
-            raise ModelError(
-                f"the loss is not a finite number at epoch {self.current_epoch + 1}, batch {batch_idx + 1}",
-                value=float(loss.detach()),
-                remedy="lower training.learning_rate",
-            )
+    def _refuse_nan(self, losses: dict[str, Tensor], batch_idx: int) -> None:
+        for name, loss in losses.items():
+            if not torch.isfinite(loss):
+                raise ModelError(
+                    f"the {name} loss is not a finite number at epoch {self.current_epoch + 1}, batch {batch_idx + 1}",
+                    value=float(loss.detach()),
+                    remedy="lower training.learning_rate",
+                )
+
+    def _average_gradients(self) -> None:
+        """The mean of all processes' gradients; each process has its share of the batch."""
+        if self.trainer.world_size > 1:
+            for parameter in self.parameters():
+                if parameter.grad is not None:
+                    dist.all_reduce(parameter.grad)
+                    parameter.grad /= self.trainer.world_size
 
     def _add(self, **figures: Tensor) -> None:
         # summed on the device: reading each would wait for it
         for name, figure in figures.items():
             self.sums[name] = self.sums.get(name, 0) + figure.detach()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collect the logits of the windows themselves."""
-        encoded = self.network(one_hot(torch.cat([batch.promoters, batch.decoys])))
-        labels = torch.arange(2, device=encoded.logit.device).flip(0).repeat_interleave(len(batch.promoters))
-        self.validation.append((encoded.logit.float(), labels))
+        codes, labels = batch
+        self.validation.append((self.judged(one_hot(codes)).logit, labels))
 
     def on_validation_epoch_end(self) -> None:
         """Sum up the epoch; the callbacks read `epoch_metrics`."""
         logits, labels = (torch.cat(parts) for parts in zip(*self.validation, strict=True))
         self.validation = []
-        loss = functional.binary_cross_entropy_with_logits(logits, labels.float())
+        # the classes count alike, as in training
+        losses = functional.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
         batches = self.trainer.num_training_batches
         self.epoch_metrics = {name: float(total) / batches for name, total in self.sums.items()} | {
-            "validation_loss": float(loss),
+            "validation_loss": float((losses[labels == 1].mean() + losses[labels == 0].mean()) / 2),
             "validation_auroc": float(roc_auc_score(labels.cpu(), logits.cpu())),
         }
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW whose learning rate rises, then falls to nothing."""
-        optimiser = torch.optim.AdamW(
-            self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
-        )
+        """AdamW whose learning rate rises, then falls to nothing; biases and norms do not decay."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [parameter for parameter in trained if parameter.ndim > 1]},
+            {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+        ]
+        rate = self.config.learning_rate
+        optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=self.config.weight_decay)
         # not Lightning's own estimate: it would load the first epoch's batches, also where a later epoch resumes
         steps = self.config.epochs * len(self.train_dataloader())
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser,
-            self.config.learning_rate,
-            total_steps=steps,
-            pct_start=0.2,
-        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.2)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _classify(logit: Tensor, label: int) -> Tensor:
-    logit = logit.float()
-    return functional.binary_cross_entropy_with_logits(logit, torch.full_like(logit, label))
+def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int | Tensor], None]:
+    """An exponential moving average that forgets the first steps faster: they are far from where training ends."""
+
+    @torch.no_grad()
+    def update(averages: Sequence[Tensor], current: Sequence[Tensor], updates: int | Tensor) -> None:
+        done = int(updates)
+        torch._foreach_lerp_(list(averages), list(current), 1 - min(decay, (1 + done) / (10 + done)))
+
+    return update
