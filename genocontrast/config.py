@@ -304,6 +304,19 @@ class KmersConfig(Section):
     """Where to fit; auto: from k = 7 on CUDA, where there is such a device."""
 
 
+class PretrainingConfig(Section):
+    """Self-supervised training before the promoters: on sequence of the training split only."""
+
+    windows: Literal["none", "open", "genome"] = "none"
+    """What to pretrain on: nothing, windows at open chromatin, or all of the training split."""
+    epochs: int = Field(10, ge=1)
+    """Largest number of passes over these windows."""
+    batch: int = Field(256, ge=2)
+    """Windows in a batch, each of them seen twice, and one of its neighbourhood."""
+    masked_weight: float = Field(1.0, ge=0)
+    """Weight of naming hidden bases, beside that of telling loci apart; 0: none are hidden for that."""
+
+
 class TrainingConfig(Section):
     """The encoder and its training."""
 
@@ -363,6 +376,11 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Numbers of the network while it trains; auto: bfloat16 where the device multiplies in it (CUDA, CPUs with AMX).
     A trained model computes in float32."""
+    pretraining: PretrainingConfig = PretrainingConfig()
+    curriculum: list[Tier] = []
+    """Easier decoys to train on before the matched ones, in this order, from `negatives.tiers`."""
+    curriculum_epochs: int = Field(5, ge=1)
+    """Largest number of passes over the pairs of each of them."""
     max_shift: int = Field(20, ge=0)
     """Training windows move by up to this many bp in either direction, both classes alike."""
     mined_rounds: int = Field(0, ge=0, le=3)

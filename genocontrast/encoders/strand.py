@@ -117,7 +117,10 @@ class StrandEncoder(Encoder):
 
     def features(self, x: Tensor) -> Tensor:
         """Features of one-hot windows, shape=(n, readings, feature_dim); see `Encoder.features`."""
-        strands = self._strands(x)
+        return self.read(self.along(x))
+
+    def read(self, strands: list[Tensor]) -> Tensor:
+        """Features of what `along` gave, shape=(n, readings, feature_dim)."""
         read = (
             self.dropout(self.reading(self.pool(torch.cat(strands)))).unflatten(0, (len(strands), -1)).transpose(0, 1)
         )
@@ -140,10 +143,10 @@ class StrandEncoder(Encoder):
         """
         if not isinstance(self.pool, AttentionPool):
             raise ModelError("the encoder has no attention pool", value=self.architecture["pool"])
-        given, *others = (self.pool.weights(strand).mean(1) for strand in self._strands(x))
+        given, *others = (self.pool.weights(strand).mean(1) for strand in self.along(x))
         return (given + others[0].flip(1)) / 2 if others else given
 
-    def _strands(self, x: Tensor) -> list[Tensor]:
+    def along(self, x: Tensor) -> list[Tensor]:
         """Channels along the window as each strand reads them, one or two of shape=(n, width, bins)."""
         if x.ndim != 3 or x.shape[1] != 4:
             raise ShapeError("windows must have shape (n, 4, length)", value=tuple(x.shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ class BestWeights(Callback):
             self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.judged.state_dict().items()}
         trainer.should_stop = self._exhausted()
         if self.folder is not None:
-            with atomic(self.folder / CHECKPOINT) as temporary:
+            # all processes take part, the first one writes
+            with atomic(self.folder / CHECKPOINT) if trainer.is_global_zero else nullcontext(CHECKPOINT) as temporary:
                 trainer.save_checkpoint(temporary)
 
     def _exhausted(self) -> bool:
@@ -101,7 +103,7 @@ class EpochProgress(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
-        if not self.console.is_terminal or os.environ.get("TERM") == "dumb":
+        if not (trainer.is_global_zero and self.console.is_terminal) or os.environ.get("TERM") == "dumb":
             return
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         self.bar = Progress(*columns, console=self.console, transient=True)
@@ -116,10 +118,12 @@ class EpochProgress(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write the line."""
         self._close()
-        figures = pl_module.epoch_metrics
+        if not trainer.is_global_zero:
+            return
+        figures, (label, key) = pl_module.epoch_metrics, pl_module.headline
         self.console.print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  train {figures['train_loss']:.3f}  "
-            f"validation {figures['validation_loss']:.3f}  AUROC {figures['validation_auroc']:.3f}"
+            f"validation {figures['validation_loss']:.3f}  {label} {figures[key]:.3f}"
         )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

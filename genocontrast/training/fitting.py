@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,17 +18,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+import torch.distributed as dist
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from genocontrast.config import TrainingConfig
 from genocontrast.encoders import Encoder, KmerEncoder, KmerVectors, StrandEncoder
 from genocontrast.errors import ConfigError, ModelError, ShapeError
+from genocontrast.sequence import Codes
 from genocontrast.training.callbacks import BestWeights, EpochProgress, resumable
 from genocontrast.training.data import PairCodes, pair_codes
 from genocontrast.training.model import Model
 from genocontrast.training.module import PromoterModule
+from genocontrast.training.pretraining import PretrainingModule, lay_out
+from genocontrast.training.steps import SteppedModule
 from genocontrast.version import __version__
 
 if TYPE_CHECKING:
@@ -42,6 +47,7 @@ def fit(
     *,
     seed: int = 1,
     checkpoints: Path | None = None,
+    start: Encoder | None = None,
 ) -> Model:
     """Train a promoter model on the training split; the validation split stops it.
 
@@ -52,13 +58,16 @@ def fit(
     genome : Genome
         Where their sequences are.
     config : TrainingConfig, optional
-        Default: the defaults of the configuration. `mined_rounds` is not looked at: this is one round.
+        Default: the defaults of the configuration. `mined_rounds`, `curriculum` and `pretraining` are not looked at:
+        this is one round, and what goes before it is given as `start`.
     kmers : KmerEmbedding, optional
         The vectors that an encoder of k-mers starts with, fitted on training sequence only; for no other encoder.
     seed : int, optional
         Seed of weights, batches, views and dropout. The same seed on the same machine gives the same model.
     checkpoints : Path, optional
         Folder for a checkpoint after each epoch; a training that finds its own one there goes on from it.
+    start : Encoder, optional
+        An encoder, such as `pretrain` gives, whose weights training begins with. It is left as it is.
 
     Returns
     -------
@@ -76,7 +85,7 @@ def fit(
     """
     config = config or TrainingConfig()
     train, validation = (pair_codes(examples, genome, split, config.max_shift) for split in ("train", "validation"))
-    network, history = fit_pairs(train, validation, config, kmers, seed=seed, checkpoints=checkpoints)
+    network, history = fit_pairs(train, validation, config, kmers, seed=seed, checkpoints=checkpoints, start=start)
     chromosomes = {
         split: sorted(examples.loc[examples["split"] == split, "chrom"].unique()) for split in ("train", "validation")
     }
@@ -89,7 +98,7 @@ def fit(
         "config": {**_settings(config), "seed": seed},
         "inputs": inputs,
     }
-    return Model(network, train.width, chromosomes, record, history)
+    return Model(network, train.width, chromosomes, record, history=history)
 
 
 def fit_pairs(
@@ -100,6 +109,7 @@ def fit_pairs(
     *,
     seed: int = 1,
     checkpoints: Path | None = None,
+    start: Encoder | None = None,
 ) -> tuple[Encoder, list[dict[str, Any]]]:
     """Train on pairs that are already codes; parameters as in `fit`.
 
@@ -112,18 +122,91 @@ def fit_pairs(
     """
     if train.width != validation.width:
         raise ShapeError("training and validation windows differ in width", value=(train.width, validation.width))
+    codes = (train.promoters, train.decoys, validation.promoters, validation.decoys)
+    begun = [] if kmers is None else [_digest(kmers)]
+    begun += [] if start is None else [_weights_digest(start)]
+    fingerprint = _fingerprint([_settings(config), seed, train.flank, __version__, *begun], codes)
+
+    def module() -> PromoterModule:
+        network = _network(config, kmers)
+        if start is not None:
+            network.load_state_dict(start.state_dict())
+        return PromoterModule(network, config, train, validation, seed)
+
+    return _best(module, config, fingerprint, seed, checkpoints)
+
+
+def pretrain(
+    genome: Genome,
+    segments: pd.DataFrame,
+    width: int,
+    config: TrainingConfig,
+    *,
+    centres: pd.DataFrame | None = None,
+    seed: int = 1,
+    checkpoints: Path | None = None,
+) -> Encoder:
+    """Train an encoder on sequence alone: to tell loci from their neighbourhoods, and to name hidden bases.
+
+    Parameters
+    ----------
+    genome : Genome
+    segments : pandas.DataFrame
+        chrom, start, end of what may be seen: the segments of the training split.
+    width : int
+        bp of a window.
+    config : TrainingConfig
+        Its encoder is trained as its section `pretraining` says.
+    centres : pandas.DataFrame, optional
+        Regions, such as open chromatin, whose centres windows lie around. Default: windows side by side.
+    seed, checkpoints
+        As in `fit`.
+
+    Returns
+    -------
+    Encoder
+        On the CPU, with the weights of lowest loss on loci that were held out of the segments.
+
+    Raises
+    ------
+    ConfigError
+        Where the encoder is one of k-mers.
+    PoolError
+        Where the segments hold too few loci.
+    ModelError
+        As `fit`.
+    """
+    if config.encoder != "convolution":
+        raise ConfigError(
+            "only an encoder of convolutions can be pretrained",
+            value=config.encoder,
+            remedy="set training.pretraining.windows to none: k-mer vectors are fitted without labels already",
+        )
+    loci = lay_out(genome, segments, width, config.max_shift + width // 2, centres)
+    places = "".join(f"{chrom}:{start} " for chrom, start in zip(loci.chrom, loci.start, strict=True))
+    settings = [_settings(config), config.pretraining.model_dump(), seed, width, genome.checksum, places, __version__]
+
+    def module() -> PretrainingModule:
+        network = _network(config, None)
+        assert isinstance(network, StrandEncoder)
+        return PretrainingModule(network, config, loci, seed)
+
+    return _best(module, config, _fingerprint(settings, ()), seed, checkpoints)[0]
+
+
+def _best(
+    make: Callable[[], SteppedModule], config: TrainingConfig, fingerprint: str, seed: int, checkpoints: Path | None
+) -> tuple[Encoder, list[dict[str, Any]]]:
+    """Train what `make` makes; the network with the best epoch's weights, and the figures of all epochs."""
     accelerator = _accelerator(config)
-    fingerprint = _fingerprint(train, validation, config, kmers, seed)
     best = BestWeights(config.patience, fingerprint, checkpoints)
     devices = [torch.cuda.current_device()] if accelerator == "cuda" else []
     with torch.random.fork_rng(devices), _quiet():
         torch.manual_seed(seed)
-        network = _network(config, kmers)
-        module = PromoterModule(network, config, train, validation, seed)
-        trainer = _trainer(config, accelerator, best)
-        _run(trainer, module, resumable(checkpoints, fingerprint))
-    network.load_state_dict(best.weights)
-    return network.cpu().eval(), best.history
+        module = make()
+        _run(_trainer(config, accelerator, module.epochs, best), module, resumable(checkpoints, fingerprint))
+    module.network.load_state_dict(best.weights)
+    return module.network.cpu().eval(), best.history
 
 
 def _network(config: TrainingConfig, kmers: KmerVectors | None) -> Encoder:
@@ -146,15 +229,15 @@ def _network(config: TrainingConfig, kmers: KmerVectors | None) -> Encoder:
     )
 
 
-def _trainer(config: TrainingConfig, accelerator: str, best: BestWeights) -> Trainer:
+def _trainer(config: TrainingConfig, accelerator: str, epochs: int, best: BestWeights) -> Trainer:
     return Trainer(
         accelerator=accelerator,
-        devices=1,
+        **_processes(),
+        # each process takes its share of the batches by itself
+        use_distributed_sampler=False,
         precision=_precision(config, accelerator),
-        max_epochs=config.epochs,
+        max_epochs=epochs,
         callbacks=[EpochProgress(), best],
-        # inside a Slurm job too one process trains: Lightning would take the job for its own and spread over it
-        plugins=[LightningEnvironment()],
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         logger=False,
@@ -188,6 +271,16 @@ def _accelerator(config: TrainingConfig) -> str:
     return "cuda" if available and config.device != "cpu" else "cpu"
 
 
+def _processes() -> dict[str, Any]:
+    """One process, or those that torchrun has started, over which batches are shared out."""
+    if not dist.is_torchelastic_launched():
+        # inside a Slurm job too one process trains: Lightning would take the job for its own and spread over it
+        return {"devices": 1, "plugins": [LightningEnvironment()]}
+    here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    nodes = {"devices": here, "num_nodes": everywhere // here}
+    return {**nodes, "strategy": "ddp", "plugins": [TorchElasticEnvironment()]}
+
+
 def _precision(config: TrainingConfig, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
     half = config.precision == "bfloat16"
     if config.precision == "auto":
@@ -197,8 +290,8 @@ def _precision(config: TrainingConfig, accelerator: str) -> Literal["bf16-mixed"
 
 
 def _settings(config: TrainingConfig) -> dict[str, Any]:
-    """What one training depends on: the rounds are several trainings, and the stage's own."""
-    return config.model_dump(exclude={"mined_rounds"})
+    """What one training depends on: what goes before it, or after, are trainings of the stage's own."""
+    return config.model_dump(exclude={"mined_rounds", "curriculum", "curriculum_epochs", "pretraining"})
 
 
 def _digest(kmers: KmerVectors) -> str:
@@ -209,14 +302,20 @@ def _digest(kmers: KmerVectors) -> str:
     return digest.hexdigest()
 
 
-def _fingerprint(
-    train: PairCodes, validation: PairCodes, config: TrainingConfig, kmers: KmerVectors | None, seed: int
-) -> str:
-    start = [] if kmers is None else [_digest(kmers)]
-    settings = [_settings(config), seed, train.flank, __version__, *start]
+def _weights_digest(network: Encoder) -> str:
+    """SHA-256 of a network's weights, as hexadecimal text."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _fingerprint(settings: Sequence[Any], codes: Sequence[Codes]) -> str:
+    """SHA-256 of all that a training depends on: a checkpoint of anything else is not its own."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for codes in (train.promoters, train.decoys, validation.promoters, validation.decoys):
-        digest.update(codes.tobytes())
+    for part in codes:
+        digest.update(part.tobytes())
     return digest.hexdigest()
 
 

@@ -45,6 +45,8 @@ class Model:
         The chromosomes that it has seen: "train" fitted it, "validation" stopped it.
     provenance : dict
         What made it.
+    pretrained_on : list of (chrom, start, end), optional
+        Segments whose sequence it has seen without labels before.
     history : list of dict, optional
         Figures of each epoch, where it has just been trained; not saved with the model.
     """
@@ -53,6 +55,7 @@ class Model:
     width: int
     chromosomes: dict[str, list[str]]
     provenance: dict[str, Any]
+    pretrained_on: list[tuple[str, int, int]] = field(default_factory=list, repr=False)
     history: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def score_codes(self, codes: Codes, batch_size: int = 256) -> NDArray[np.float32]:
@@ -86,6 +89,7 @@ class Model:
             "architecture": self.network.architecture,
             "width": self.width,
             "chromosomes": self.chromosomes,
+            "pretrained_on": self.pretrained_on,
             "provenance": self.provenance,
         }
         with atomic_folder(path) as folder:
@@ -128,7 +132,8 @@ def load_model(path: PathLike) -> Model:
             path=weights_path,
             remedy=f"{_CONFIG} and {_WEIGHTS} must come from one training",
         ) from None
-    return Model(network.eval(), description["width"], description["chromosomes"], description["provenance"])
+    seen = [tuple(segment) for segment in description.get("pretrained_on", [])]
+    return Model(network.eval(), description["width"], description["chromosomes"], description["provenance"], seen)
 
 
 def _network(architecture: dict[str, Any], path: Path) -> Encoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from genocontrast.config import Config
 from genocontrast.errors import FileFormatError, SplitError
 from genocontrast.examples import HARD, read_examples
 from genocontrast.genome import Genome
+from genocontrast.genome.splits import read_splits
 
 if TYPE_CHECKING:
+    from genocontrast.encoders import Encoder
     from genocontrast.kmers import KmerEmbedding
     from genocontrast.training.mining import Mined
     from genocontrast.training.model import Model
@@ -46,18 +49,20 @@ def run(config: Config, results: Path) -> None:
     """
     source, folder = results / "negatives" / "examples.parquet", results / "training"
     examples = read_examples(source)
-    examples = examples[examples["tier"] == HARD]
-    if examples.empty:
-        raise SplitError(f"no examples of the tier '{HARD}'", path=source, remedy="run the negatives stage again")
     genome = Genome(config.genome.fasta)
     checkpoints = folder / "checkpoints"
     rounds = train(config, results, examples, genome, checkpoints)
     chosen = min(rounds, key=lambda each: each.best["validation_loss"])
+    if not first_process():
+        return  # the first process writes
     inputs = {"examples": source, "genome": Path(config.genome.fasta)}
     if config.training.encoder == "kmers":
         inputs["kmers"] = _vectors(results)
     if config.training.mined_rounds:
         inputs |= {"pool": results / "negatives" / "pool.parquet", "balance": results / "negatives" / "balance.json"}
+    if config.training.pretraining.windows != "none":
+        inputs["splits"] = results / "genome" / "genome.json"
+        chosen.model.pretrained_on = list(seen_without_labels(results).itertuples(index=False, name=None))
     record = provenance("training", {**config.training.model_dump(), "seed": config.seed}, inputs)
     chosen.model.provenance = record
     chosen.model.save(folder / "model")
@@ -68,24 +73,73 @@ def run(config: Config, results: Path) -> None:
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
+def first_process() -> bool:
+    """Whether this is the only process, or the first of those that torchrun has started."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
+
+
 def train(config: Config, results: Path, examples: pd.DataFrame, genome: Genome, checkpoints: Path) -> list[Round]:
-    """The training on matched decoys, and each further one on what the model before it confuses with promoters."""
+    """The training on matched decoys, and each further one on what the model before it confuses with promoters.
+
+    What goes before them is pretraining and the curriculum of easier decoys, as far as they are configured.
+    """
     from genocontrast.training.fitting import fit
 
-    # before the first training, which takes its time: what mining lacks is said at once
-    mine = miner(config, results, examples, genome) if config.training.mined_rounds else None
+    hard = _of_tier(examples, HARD, results)
+    # before the first training, which takes its time: what mining and the curriculum lack is said at once
+    mine = miner(config, results, hard, genome) if config.training.mined_rounds else None
+    lessons = [_of_tier(examples, tier, results) for tier in config.training.curriculum]
     kmers = _kmers(config, results)
-    rounds = [Round(fit(examples, genome, config.training, kmers, seed=config.seed, checkpoints=checkpoints))]
+    start = pretrained(config, results, hard, genome, checkpoints / "pretraining")
+    for number, lesson in enumerate(lessons, 1):
+        easier = pd.concat([lesson[lesson["split"] == "train"], hard[hard["split"] == "validation"]])
+        brief = config.training.model_copy(update={"epochs": config.training.curriculum_epochs})
+        place = checkpoints / f"curriculum_{number}"
+        start = fit(easier, genome, brief, kmers, seed=config.seed, checkpoints=place, start=start).network
+    first = fit(hard, genome, config.training, kmers, seed=config.seed, checkpoints=checkpoints, start=start)
+    rounds = [Round(first)]
     if mine is None:
         return rounds
-    validation = examples[examples["split"] == "validation"]
+    validation = hard[hard["split"] == "validation"]
     for number in range(1, config.training.mined_rounds + 1):
         mined = mine(rounds[-1].model)
         pairs = pd.concat([mined.examples, validation], ignore_index=True)
         place = checkpoints / f"round_{number}"
-        model = fit(pairs, genome, config.training, kmers, seed=config.seed, checkpoints=place)
+        model = fit(pairs, genome, config.training, kmers, seed=config.seed, checkpoints=place, start=start)
         rounds.append(Round(model, mined.record))
     return rounds
+
+
+def pretrained(config: Config, results: Path, hard: pd.DataFrame, genome: Genome, checkpoints: Path) -> Encoder | None:
+    """The encoder that pretraining gives; None where there is none."""
+    if config.training.pretraining.windows == "none":
+        return None
+    from genocontrast.training.fitting import pretrain
+
+    centres = None
+    if config.training.pretraining.windows == "open":
+        centres, _ = read_parquet(results / "genome" / "open_chromatin.parquet")
+    width = int((hard["end"] - hard["start"]).iloc[0])
+    segments = seen_without_labels(results)
+    return pretrain(
+        genome, segments, width, config.training, centres=centres, seed=config.seed, checkpoints=checkpoints
+    )
+
+
+def seen_without_labels(results: Path) -> pd.DataFrame:
+    """Segments of the training split: chrom, start, end."""
+    return read_splits(results / "genome" / "genome.json").segments("train")
+
+
+def _of_tier(examples: pd.DataFrame, tier: str, results: Path) -> pd.DataFrame:
+    found = examples[examples["tier"] == tier]
+    if found.empty:
+        raise SplitError(
+            f"no examples of the tier '{tier}'",
+            path=results / "negatives" / "examples.parquet",
+            remedy="run the negatives stage again" if tier == HARD else f"add {tier} to negatives.tiers",
+        )
+    return found
 
 
 def _vectors(results: Path) -> Path:

@@ -11,6 +11,12 @@ rule training:
             if SETTINGS.training.mined_rounds
             else []
         ),
+        # what may be seen without labels
+        pretraining=(
+            [f"{RESULTS}/genome/genome.json", f"{RESULTS}/genome/open_chromatin.parquet"]
+            if SETTINGS.training.pretraining.windows != "none"
+            else []
+        ),
         # what an encoder of k-mers starts with
         kmers=(
             [f"{RESULTS}/kmers/kmers.h5ad"]

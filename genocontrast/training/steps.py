@@ -1,0 +1,154 @@
+"""How a training step is made, whatever is learned: losses in harmony, averaged weights, shared batches."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from genocontrast.config import TrainingConfig
+from genocontrast.contrast import harmonise
+from genocontrast.encoders import Encoder
+from genocontrast.errors import ModelError
+
+WARM_UP = 0.2
+"""Share of the steps in which the learning rate rises."""
+GRADIENT_NORM = 1.0
+"""Gradients are clipped to this norm: an odd batch must not undo an epoch."""
+
+
+class SteppedModule(LightningModule, ABC):
+    """A network that is trained on several losses at once; what the losses are, subclasses say.
+
+    Parameters
+    ----------
+    network : Encoder
+    config : TrainingConfig
+    epochs : int
+        Largest number of passes over the data.
+    seed : int
+        Seed of batches, views and dropout.
+    """
+
+    headline: tuple[str, str]
+    """The figure of an epoch's line of progress: its name there, and in `epoch_metrics`."""
+
+    def __init__(self, network: Encoder, config: TrainingConfig, epochs: int, seed: int) -> None:
+        super().__init__()
+        # the gradients of several losses are brought into harmony before the optimiser sees them
+        self.automatic_optimization = False
+        self.network, self.config, self.epochs, self.seed = network, config, epochs, seed
+        self.average: AveragedModel | None = None
+        if config.average:
+            self.average = AveragedModel(network, multi_avg_fn=_moving_average(config.average)).requires_grad_(False)
+        self.sums: dict[str, Tensor] = {}
+        self.epoch_metrics: dict[str, float] = {}
+
+    @property
+    def judged(self) -> Encoder:
+        """What is validated and kept: the moving average of the network's weights, or the network itself."""
+        return self.network if self.average is None else cast(Encoder, self.average.module)
+
+    @abstractmethod
+    def losses(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """The losses of one batch, scalars by name, unweighted."""
+
+    def weight(self, loss: str) -> float:
+        """Weight of a loss: the setting of that name, or 1."""
+        return getattr(self.config, f"{loss}_weight", 1.0)
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the figures of the epoch before."""
+        self.sums = {}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed dropout by epoch and batch, so that a resumed training repeats it."""
+        place = (self.seed * 100_003 + self.current_epoch) * 100_003 + batch_idx
+        torch.manual_seed(place * self.trainer.world_size + self.global_rank)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One step on the losses of one batch."""
+        losses = self.losses(batch, batch_idx)
+        self.refuse_nan(losses, batch_idx)
+        optimiser, schedule = self.optimizers(), self.lr_schedulers()
+        assert not isinstance(optimiser, list)
+        assert isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
+        optimiser.zero_grad()
+        weights = {name: self.weight(name) for name in losses}
+        harmony = harmonise(losses, self.network.named_parameters(), method=self.config.harmony, weights=weights)
+        self._average_gradients()
+        nn.utils.clip_grad_norm_(self.parameters(), GRADIENT_NORM)
+        optimiser.step()
+        schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        self.add(train_loss=harmony.loss, **{f"train_{name}": loss for name, loss in losses.items()})
+
+    def refuse_nan(self, losses: dict[str, Tensor], batch_idx: int) -> None:
+        """Stop at a loss that is no number, by its name and batch."""
+        for name, loss in losses.items():
+            if not torch.isfinite(loss):
+                raise ModelError(
+                    f"the {name} loss is not a finite number at epoch {self.current_epoch + 1}, batch {batch_idx + 1}",
+                    value=float(loss.detach()),
+                    remedy="lower training.learning_rate",
+                )
+
+    def add(self, **figures: Tensor) -> None:
+        """Add a batch's figures to those of the epoch."""
+        # summed on the device: reading each would wait for it
+        for name, figure in figures.items():
+            self.sums[name] = self.sums.get(name, 0) + figure.detach()
+
+    def means(self) -> dict[str, float]:
+        """The epoch's figures, each the mean over batches."""
+        return {name: float(total) / self.trainer.num_training_batches for name, total in self.sums.items()}
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW whose learning rate rises, then falls to nothing; biases and norms do not decay."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [parameter for parameter in trained if parameter.ndim > 1]},
+            {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+        ]
+        rate = self.config.learning_rate
+        optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=self.config.weight_decay)
+        # not Lightning's own estimate: it would load the first epoch's batches, also where a later epoch resumes
+        steps = self.epochs * len(self.train_dataloader())
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _share_of_peak(step, steps))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _average_gradients(self) -> None:
+        """The mean of all processes' gradients; each process has its share of the batch."""
+        if self.trainer.world_size > 1:
+            for parameter in self.parameters():
+                if parameter.grad is not None:
+                    dist.all_reduce(parameter.grad)
+                    parameter.grad /= self.trainer.world_size
+
+
+def _share_of_peak(step: int, steps: int) -> float:
+    """Learning rate of a step as a share of the peak: up in a line, down as a cosine."""
+    rise = WARM_UP * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return (1 + math.cos(math.pi * (step - rise) / (steps - rise))) / 2 if step < steps else 0.0
+
+
+def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int | Tensor], None]:
+    """An exponential moving average that forgets the first steps faster: they are far from where training ends."""
+
+    @torch.no_grad()
+    def update(averages: Sequence[Tensor], current: Sequence[Tensor], updates: int | Tensor) -> None:
+        done = int(updates)
+        torch._foreach_lerp_(list(averages), list(current), 1 - min(decay, (1 + done) / (10 + done)))
+
+    return update
