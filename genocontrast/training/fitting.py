@@ -24,6 +24,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from genocontrast.config import TrainingConfig
 from genocontrast.encoders import Encoder, KmerEncoder, KmerVectors, StrandEncoder
 from genocontrast.errors import ConfigError, ModelError, ShapeError
+from genocontrast.training.calibration import validation_temperature
 from genocontrast.training.callbacks import BestWeights, EpochProgress, resumable
 from genocontrast.training.data import PairCodes, pair_codes
 from genocontrast.training.model import Model
@@ -92,7 +93,9 @@ def fit(
         "config": {**_settings(config), "seed": seed},
         "inputs": inputs,
     }
-    return Model(network, train.width, chromosomes, record, history)
+    model = Model(network, train.width, chromosomes, record, history)
+    model.temperature = validation_temperature(model, validation)
+    return model
 
 
 def fit_pairs(
