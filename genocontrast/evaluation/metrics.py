@@ -109,6 +109,8 @@ def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
 def auprc(labels: ArrayLike, scores: ArrayLike, prevalence: float | None = None) -> float:
     """Average precision at the examples' prevalence or, from the ROC points, as expected at another one.
 
+    Few decoys flatter a small prevalence: promoters above the best decoy count with a precision of 1.
+
     Raises
     ------
     ShapeError, SplitError
