@@ -403,7 +403,13 @@ class EvaluationConfig(Section):
     """Metrics, baselines, audits and motifs on the held-out chromosomes."""
 
     bootstraps: int = Field(1000, ge=100)
-    """Bootstrap resamples of pairs for the intervals."""
+    """Bootstrap resamples of blocks of pairs for the intervals."""
+    bootstrap_block: int = Field(100_000, ge=1)
+    """Length of these blocks, bp: pairs whose promoters lie in one stretch of a chromosome are alike, and are drawn
+    together. Where fewer than 30 blocks hold test promoters, it is halved until there are as many."""
+    prevalence: float = Field(0.01, gt=0, lt=1)
+    """Share of promoters among the windows of a scan, for which precision and AUPRC are given, too: a genome does not
+    hold a promoter for each other window."""
     motif_database: FilePath | None = None
     """Motifs (MEME or JASPAR format) to name the learned ones by; default: the set shipped with the package."""
     motifs: int = Field(12, ge=1)

@@ -70,7 +70,7 @@ def diagnose(
         "positive_similarity": positive.to(kind),
         "negative_similarity": (negative_sum / negatives.clamp(min=1) * temperature).to(kind),
         "alignment": _alignment(comparison, edges, temperature, positive).to(kind),
-        "uniformity": _uniformity(comparison.rows, temperature),
+        "uniformity": uniformity(comparison.rows, temperature),
         "hard_share": (torch.where(count > 0, outcome.share, 0).sum() / anchors).to(kind),
         "backend": backend,
     }
@@ -80,15 +80,42 @@ def _alignment(comparison: Comparison, edges: Tensor | None, temperature: Tensor
     """Of the pairs; where positives were given, rows of one number are no pair."""
     if comparison.given is not None:
         return 2 - 2 * positive
-    queries, keys = comparison.rows, comparison.columns[: len(comparison.rows)]
-    together = dots(queries, keys).mean() if edges is None else edges.mean()
+    return alignment(comparison.rows, comparison.columns[: len(comparison.rows)], temperature, edges)
+
+
+def alignment(
+    queries: Tensor, keys: Tensor, temperature: float | Tensor = 1.0, products: Tensor | None = None
+) -> Tensor:
+    """Mean squared distance of pairs (Wang and Isola, ICML 2020; lower is better).
+
+    Parameters
+    ----------
+    queries, keys : torch.Tensor, shape=(n, d)
+        Row i of one belongs to row i of the other. Of length 1, or zero; the queries divided by `temperature`.
+    temperature : float or torch.Tensor, scalar
+    products : torch.Tensor, optional
+        Dot products of the pairs, where they are known.
+    """
+    together = (dots(queries, keys) if products is None else products).mean()
     # a zero vector has no length 1
     squares = torch.linalg.vector_norm(queries, dim=1).square().mean() * temperature**2
     return squares + torch.linalg.vector_norm(keys, dim=1).square().mean() - 2 * together * temperature
 
 
-def _uniformity(rows: Tensor, temperature: Tensor) -> Tensor:
-    """Of unit vectors that were divided by the temperature, shape=(n, d)."""
+def uniformity(rows: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
+    """Logarithm of the mean of exp(-2 squared distance) between vectors (Wang and Isola, ICML 2020; lower is better).
+
+    Parameters
+    ----------
+    rows : torch.Tensor, shape=(n, d)
+        Vectors of length 1 that were divided by `temperature`; at most 512, evenly spaced, are compared.
+    temperature : float or torch.Tensor, scalar
+
+    Returns
+    -------
+    torch.Tensor, scalar
+        0 for a single vector.
+    """
     if len(rows) < 2:
         return rows.new_zeros(())
     some = rows[:: -(-len(rows) // SAMPLE)] * temperature

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genocontrast.evaluation.probes import cosines
 from genocontrast.sequence import Codes, one_hot, reverse_complement
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class StrandDifference:
     flips: int
     max_difference: float
     max_embedding_distance: float
+    min_embedding_cosine: float
+    mean_embedding_cosine: float
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,13 @@ def strand_audit(model: Model, codes: Codes) -> StrandAudit:
 
 def _difference(answer: Callable[[Codes], Answers], codes: Codes) -> StrandDifference:
     (forward, here), (backward, there) = answer(codes), answer(reverse_complement(codes))
+    alike = cosines(here, there)
     return StrandDifference(
         flips=int(((forward >= CALL_THRESHOLD) != (backward >= CALL_THRESHOLD)).sum()),
         max_difference=float(np.abs(forward - backward).max(initial=0.0)),
         max_embedding_distance=float(np.linalg.norm(here - there, axis=1).max(initial=0.0)),
+        min_embedding_cosine=float(alike.min(initial=1.0)),
+        mean_embedding_cosine=float(alike.mean()) if len(alike) else 1.0,
     )
 
 

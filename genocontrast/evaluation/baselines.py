@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from genocontrast.evaluation.metrics import Floats, auroc
+from genocontrast.config import SPLITS, Split
+from genocontrast.evaluation.metrics import auroc
+from genocontrast.evaluation.resamples import Floats
 from genocontrast.examples import covariate_columns
 from genocontrast.sequence import Codes, cpg_ratio, gc_fraction, kmer_frequencies
 
@@ -77,14 +79,32 @@ def fit_baselines(examples: pd.DataFrame, codes: Codes, embedding: KmerEmbedding
         In the order GC, CpG, accessibility (where there is such a column), covariates, 4-mer, k-mer vectors.
     """
     labels = examples["label"].to_numpy()
-    rows = {split: (examples["split"] == split).to_numpy() for split in ("train", "validation")}
+    rows: dict[Split, np.ndarray] = {split: (examples["split"] == split).to_numpy() for split in SPLITS}
     features = baseline_features(examples, codes, embedding)
     # squares and products of 136 frequencies, or of as many dimensions, would be fitted to noise
-    return [_fit(name, x, labels, rows, 1 if "-mer" in name else 2) for name, x in features.items()]
+    return [fit_baseline(name, x, labels, rows, 1 if "-mer" in name else 2) for name, x in features.items()]
 
 
-def _fit(name: str, x: Floats, labels: np.ndarray, rows: Mapping[str, np.ndarray], degree: int) -> Baseline:
-    """The candidate of highest validation AUROC; of equals the most regularised one."""
+def fit_baseline(
+    name: str, x: Floats, labels: np.ndarray, rows: Mapping[Split, np.ndarray], degree: int = 1
+) -> Baseline:
+    """Logistic regression fitted on the training split, with the regularisation of highest validation AUROC.
+
+    Parameters
+    ----------
+    name : str
+    x : array, shape=(n, features)
+        Of all examples; they are standardised.
+    labels : array, shape=(n,)
+    rows : mapping of split to array of bool, shape=(n,)
+    degree : int
+        2 adds squares and products of the features.
+
+    Returns
+    -------
+    Baseline
+        Of equally good ones the most regularised.
+    """
     best: tuple[float, float, Floats] | None = None
     for c in REGULARISATION:
         classifier = _classifier(c, degree).fit(x[rows["train"]], labels[rows["train"]])

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from genocontrast.compiled import compiled
 from genocontrast.evaluation.kmer_similarity import Similarity, edit_distance, letters, shares_overlap
-from genocontrast.evaluation.metrics import Estimate
+from genocontrast.evaluation.resamples import Estimate
 from genocontrast.sequence import count_bases
 
 Floats = NDArray[np.float64]

@@ -1,34 +1,30 @@
-"""Evaluation of a model on held-out chromosomes: metrics, baselines, audits, oracle, predictions, embeddings."""
+"""Evaluation of a model on held-out chromosomes: metrics, calibration, baselines, probes, audits, oracle."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from genocontrast.config import SPLITS, EvaluationConfig, Split
 from genocontrast.errors import ShapeError
 from genocontrast.evaluation.audits import strand_audit
 from genocontrast.evaluation.baselines import fit_baselines
+from genocontrast.evaluation.calibration import temperature_effect
 from genocontrast.evaluation.embedding import embedding_table
 from genocontrast.evaluation.leakage import leakage_audit
-from genocontrast.evaluation.metrics import (
-    Floats,
-    PairResamples,
-    assess,
-    auroc,
-    best_threshold,
-    check_classes,
-    curves,
-    difference,
-)
+from genocontrast.evaluation.metrics import Assessment, assess_tuned, auroc, check_classes, curves, difference
+from genocontrast.evaluation.probes import VIEW_SHIFT, probe
+from genocontrast.evaluation.resamples import Floats, PairResamples, promoter_blocks
 from genocontrast.evaluation.truth import oracle_scores, oracle_share, read_elements
 from genocontrast.examples import HARD, check_examples
+from genocontrast.genome.regions import resize
 from genocontrast.sequence import Codes
+from genocontrast.training.calibration import calibrated
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,7 +48,7 @@ class Evaluation:
     metrics : dict
         What metrics.json holds, less its provenance.
     predictions : DataFrame
-        Validation and test examples with `score`, the promoter probability.
+        Validation and test examples with `score`, the calibrated promoter probability.
     embeddings : AnnData
         Embeddings of the test examples.
     """
@@ -82,7 +78,7 @@ def evaluate(
     genome : Genome
         The genome that the examples lie on.
     config : EvaluationConfig, optional
-        Number of bootstraps, and the planted truth where there is one.
+        Bootstraps and their blocks, the prevalence of a scan, and the planted truth where there is one.
     seed : int
         Seed of the bootstrap.
     dropped : DataFrame, optional
@@ -99,36 +95,119 @@ def evaluate(
         Where the examples are of several tiers, each of which has the same promoters.
     """
     config = config or EvaluationConfig()
-    examples = _of_one_tier(check_examples(examples)).reset_index(drop=True)
+    scored = _score(model, _of_one_tier(check_examples(examples)).reset_index(drop=True), genome, config, seed)
+    measured = _measured(scored, config, embedding)
+    test, split, threshold = scored.test, scored.split, measured["test"]["mcc"]["threshold"]
+    _log.info("embedding %d windows", len(scored.examples))
+    vectors, audits = _embedded(model, scored), _audits(model, scored)
+    views = _moved(model, test, genome)
+    probes = probe(vectors, scored.labels, split, views, scored.resamples, config.prevalence)
+    metrics = {
+        "splits": {name: _class_counts(scored.examples[rows]) for name, rows in split.items()},
+        **measured,
+        "calibration": _calibration(model, scored),
+        "oracle": _oracle(scored, config, seed),
+        "dropped": _dropped_promoters(model, dropped, genome, scored, threshold),
+        **audits,
+        "probes": {**probes.as_dict(), "strand_cosine": audits["strand"]["mean_embedding_cosine"]},
+        "per_chromosome": _per_chromosome(test, scored.test_scores),
+    }
+    held_out = scored.examples[_PREDICTION_COLUMNS].assign(score=scored.scores)[~split["train"]]
+    return Evaluation(
+        metrics,
+        held_out.reset_index(drop=True),
+        embedding_table(test, scored.test_scores, vectors[split["test"]], vectors[split["train"]]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """n examples with what a model says of those of validation and test; the others have NaN.
+
+    Attributes
+    ----------
+    examples : DataFrame
+    codes : uint8, shape=(n, width)
+    split : dict of str to bool, shape=(n,)
+    logits, scores : float64, shape=(n,)
+        Log odds, and calibrated probabilities.
+    blocks : int64, shape=(test examples,)
+        The stretches of `block` bp that hold the promoters.
+    resamples : PairResamples
+        Of these blocks.
+    """
+
+    examples: pd.DataFrame
+    codes: Codes
+    split: dict[Split, np.ndarray]
+    logits: Floats
+    scores: Floats
+    blocks: np.ndarray
+    block: int
+    resamples: PairResamples
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """1 for a promoter, 0 for a decoy, of all examples."""
+        return self.examples["label"].to_numpy()
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """The test examples."""
+        return self.examples[self.split["test"]]
+
+    @property
+    def test_scores(self) -> Floats:
+        """Calibrated probabilities of the test examples."""
+        return self.scores[self.split["test"]]
+
+
+def _score(model: Model, examples: pd.DataFrame, genome: Genome, config: EvaluationConfig, seed: int) -> _Scored:
     codes = genome.codes(examples, model.width)
     split: dict[Split, np.ndarray] = {name: (examples["split"] == name).to_numpy() for name in SPLITS}
     _log.info("scoring %d test and %d validation windows", split["test"].sum(), split["validation"].sum())
     held_out = split["validation"] | split["test"]
-    scores = np.full(len(examples), np.nan)
-    scores[held_out] = model.score_codes(codes[held_out])
-    measured = _measured(examples, codes, scores, split, config, seed, embedding)
-    kept = scores[split["test"] & (examples["label"] == 1).to_numpy()]
-    metrics = {
-        "splits": {name: _class_counts(examples[rows]) for name, rows in split.items()},
-        **measured,
-        "dropped": _dropped_promoters(model, dropped, genome, kept, measured["test"]["mcc"]["threshold"]),
-        "strand": strand_audit(model, codes[split["test"]]).as_dict(),
-        "leakage": leakage_audit(
-            examples[split["test"]], examples[split["train"]], codes[split["test"]], codes[split["train"]]
-        ).as_dict(),
-        "per_chromosome": _per_chromosome(examples[split["test"]], scores[split["test"]]),
+    logits = np.full(len(examples), np.nan)
+    logits[held_out] = model.logits_codes(codes[held_out])
+    for name in ("validation", "test"):
+        check_classes(examples["label"][split[name]], logits[split[name]])
+    test = examples[split["test"]]
+    blocks, block = promoter_blocks(test, config.bootstrap_block)
+    resamples = PairResamples(test["pair_id"], config.bootstraps, seed, blocks)
+    # in double precision: of scores near 0 and 1 none become equal
+    scores = calibrated(logits, model.temperature)
+    return _Scored(examples, codes, split, logits, scores, blocks, block, resamples)
+
+
+def _embedded(model: Model, scored: _Scored) -> NDArray[np.float32]:
+    """Embeddings of all examples, shape=(n, dim)."""
+    parts = {name: model.embed_codes(scored.codes[rows]) for name, rows in scored.split.items()}
+    vectors = np.empty((len(scored.codes), parts["test"].shape[1]), np.float32)
+    for name, rows in scored.split.items():
+        vectors[rows] = parts[name]
+    return vectors
+
+
+def _moved(model: Model, test: pd.DataFrame, genome: Genome) -> NDArray[np.float32]:
+    """Embeddings of the test windows, moved downstream; what then lies outside the chromosome reads as N."""
+    from genocontrast.training.data import flanked_codes
+
+    wide = flanked_codes(resize(test, model.width), genome, VIEW_SHIFT)
+    return model.embed_codes(wide[:, 2 * VIEW_SHIFT :])
+
+
+def _calibration(model: Model, scored: _Scored) -> dict[str, Any]:
+    test = scored.split["test"]
+    return temperature_effect(scored.labels[test], scored.logits[test], model.temperature, scored.resamples)
+
+
+def _audits(model: Model, scored: _Scored) -> dict[str, Any]:
+    test, train = scored.split["test"], scored.split["train"]
+    examples, codes = scored.examples, scored.codes
+    return {
+        "strand": strand_audit(model, codes[test]).as_dict(),
+        "leakage": leakage_audit(examples[test], examples[train], codes[test], codes[train]).as_dict(),
     }
-    _log.info("embedding %d windows", (split["train"] | split["test"]).sum())
-    return Evaluation(
-        metrics,
-        examples.loc[held_out, _PREDICTION_COLUMNS].assign(score=scores[held_out]).reset_index(drop=True),
-        embedding_table(
-            examples[split["test"]],
-            scores[split["test"]],
-            model.embed_codes(codes[split["test"]]),
-            model.embed_codes(codes[split["train"]]),
-        ),
-    )
 
 
 def _of_one_tier(examples: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +222,7 @@ def _of_one_tier(examples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _dropped_promoters(
-    model: Model, dropped: pd.DataFrame | None, genome: Genome, kept: Floats, threshold: float
+    model: Model, dropped: pd.DataFrame | None, genome: Genome, scored: _Scored, threshold: float
 ) -> dict[str, Any] | None:
     """Scores of the test split's promoters without a decoy, beside those of the promoters with one; None without any.
 
@@ -153,6 +232,7 @@ def _dropped_promoters(
     if dropped is None or not (dropped["split"] == "test").any():
         return None
     scores = model.score_codes(genome.codes(dropped[dropped["split"] == "test"], model.width))
+    kept = scored.test_scores[scored.test["label"] == 1]
     return {
         "promoters": len(scores),
         "mean_score": float(np.mean(scores, dtype=np.float64)),
@@ -162,42 +242,30 @@ def _dropped_promoters(
     }
 
 
-def _measured(
-    examples: pd.DataFrame,
-    codes: Codes,
-    scores: Floats,
-    split: Mapping[Split, np.ndarray],
-    config: EvaluationConfig,
-    seed: int,
-    embedding: KmerEmbedding | None,
-) -> dict[str, Any]:
-    """Figures of the model, of the baselines and of the oracle on the test split."""
-    labels, pairs = examples["label"].to_numpy(), examples["pair_id"].to_numpy()
-    validation, test = split["validation"], split["test"]
-    for rows in (validation, test):
-        check_classes(labels[rows], scores[rows])
-    resamples = PairResamples(pairs[test], config.bootstraps, seed)
+def _measured(scored: _Scored, config: EvaluationConfig, embedding: KmerEmbedding | None) -> dict[str, Any]:
+    """Figures of the model and of the baselines on the test split."""
+    labels, split, resamples = scored.labels, scored.split, scored.resamples
+    test = split["test"]
 
-    def assessed(values: Floats) -> Any:
-        threshold = best_threshold(labels[validation], values[validation])
-        return assess(labels[test], values[test], threshold, resamples)
+    def assessed(values: Floats) -> Assessment:
+        return assess_tuned(labels, values, split, resamples, config.prevalence)
 
-    ours = assessed(scores)
-    drawn = {"model": curves(labels[test], scores[test])}
+    ours = assessed(scored.scores)
+    drawn = {"model": curves(labels[test], scored.test_scores)}
     baselines: list[dict[str, Any]] = []
     _log.info("fitting baselines on %d training windows", split["train"].sum())
-    for baseline in fit_baselines(examples, codes, embedding):
+    for baseline in fit_baselines(scored.examples, scored.codes, embedding):
         theirs = assessed(baseline.scores)
         apart = difference(ours, theirs).as_dict()
         tuned = {"difference": apart, "regularisation": baseline.regularisation}
         baselines.append({"name": baseline.name, **theirs.as_dict(), **tuned})
         if baseline.name in _DRAWN:
             drawn[baseline.name] = curves(labels[test], baseline.scores[test])
+    drawn_from = {"pairs": resamples.pairs, "blocks": resamples.blocks, "block": scored.block}
     return {
-        "test": {"pairs": resamples.pairs, "prevalence": float(labels[test].mean()), **ours.as_dict()},
+        "test": {**drawn_from, "prevalence": ours.prevalence, **ours.as_dict()},
         "signal": ours.auroc.low > 0.5,
         "baselines": baselines,
-        "oracle": _oracle(examples[test], scores[test], pairs[test], config, seed),
         "curves": {kind: {name: found[kind] for name, found in drawn.items()} for kind in ("roc", "pr")},
     }
 
@@ -206,13 +274,13 @@ def _class_counts(examples: pd.DataFrame) -> dict[str, int]:
     return {"promoters": int((examples["label"] == 1).sum()), "decoys": int((examples["label"] == 0).sum())}
 
 
-def _oracle(
-    test: pd.DataFrame, scores: Floats, pairs: np.ndarray, config: EvaluationConfig, seed: int
-) -> dict[str, Any] | None:
+def _oracle(scored: _Scored, config: EvaluationConfig, seed: int) -> dict[str, Any] | None:
     if config.truth is None:
         return None
-    best = oracle_scores(test, read_elements(config.truth))
-    return oracle_share(test["label"].to_numpy(), scores, best, pairs, config.bootstraps, seed)
+    test = scored.test
+    best, pairs = oracle_scores(test, read_elements(config.truth)), test["pair_id"].to_numpy()
+    labels = test["label"].to_numpy()
+    return oracle_share(labels, scored.test_scores, best, pairs, config.bootstraps, seed, scored.blocks)
 
 
 def _per_chromosome(test: pd.DataFrame, scores: Floats) -> list[dict[str, Any]]:

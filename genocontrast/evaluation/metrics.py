@@ -1,43 +1,20 @@
-"""AUROC, AUPRC and MCC with bootstrap intervals over pairs, and the paired difference of two scores.
-
-A promoter and its decoys are drawn together, because they were chosen together: intervals over single examples would be
-too narrow. A resample is a weight for each example, so that all resamples share one sort of the scores.
-"""
+"""AUROC, AUPRC and MCC with bootstrap intervals, and the paired difference of two scores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from genocontrast.config import Split
 from genocontrast.errors import ShapeError, SplitError
-
-Floats = NDArray[np.float64]
+from genocontrast.evaluation.resamples import Estimate, Floats, PairResamples
+from genocontrast.training.calibration import check_prevalence
 
 CURVE_POINTS = 200
-_INTERVAL = (0.025, 0.975)
-_CHUNK_ELEMENTS = 2_000_000  # bounds the memory of a chunk of resamples: 16 MB per array
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure and its 95 % percentile bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, resampled: Floats) -> Estimate:
-        """The interval of a figure from its values in the resamples, shape=(bootstraps,)."""
-        low, high = np.quantile(resampled, _INTERVAL)
-        return cls(float(value), float(low), float(high))
-
-    def as_dict(self) -> dict[str, float]:
-        """The estimate as it stands in metrics.json."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def check_classes(
@@ -65,41 +42,6 @@ def check_classes(
     return truth, values
 
 
-class PairResamples:
-    """Bootstrap resamples of pairs, the same ones for every score that is assessed with them.
-
-    Parameters
-    ----------
-    pair_ids : array, shape=(n,)
-        Pair of each example; all examples of a pair are drawn together.
-    bootstraps : int
-        Number of resamples.
-    seed : int
-        Seed of the draws.
-    """
-
-    def __init__(self, pair_ids: ArrayLike, bootstraps: int, seed: int) -> None:
-        pairs, self._pair = np.unique(np.asarray(pair_ids), return_inverse=True)
-        drawn = np.random.default_rng(seed).integers(len(pairs), size=(bootstraps, len(pairs)))
-        flat = np.arange(bootstraps)[:, None] * len(pairs) + drawn
-        self._counts = np.bincount(flat.ravel(), minlength=bootstraps * len(pairs)).reshape(drawn.shape)
-        self.pairs, self.bootstraps = len(pairs), bootstraps
-
-    def check_whole(self, labels: NDArray[np.bool_]) -> None:
-        """Refuse pairs of a single class: a resample of them could hold a single class, too."""
-        sizes = np.bincount(self._pair, minlength=self.pairs)
-        promoters = np.bincount(self._pair, weights=labels, minlength=self.pairs)
-        torn = int(((promoters == 0) | (promoters == sizes)).sum())
-        if torn:
-            raise SplitError(f"{torn} of {self.pairs} pairs hold a promoter or a decoy only", remedy="keep pairs whole")
-
-    def weights(self) -> Iterator[Floats]:
-        """Times that each example is drawn, in chunks of resamples, shape=(chunk, n)."""
-        step = max(1, _CHUNK_ELEMENTS // max(len(self._pair), 1))
-        for first in range(0, self.bootstraps, step):
-            yield self._counts[first : first + step, self._pair].astype(np.float64)
-
-
 def _cumulated(labels: NDArray[np.bool_], scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Weight of promoters and decoys at or above each distinct score, falling; both shape=(resamples, distinct)."""
     order = np.argsort(-scores, kind="stable")
@@ -118,10 +60,36 @@ def _auroc(promoters: Floats, decoys: Floats) -> Floats:
     return (width * height).sum(1) / (promoters[:, -1] * decoys[:, -1])
 
 
-def _auprc(promoters: Floats, decoys: Floats) -> Floats:
-    """Average precision (the sum over thresholds of recall gained times precision); shape=(resamples,)."""
-    precision = promoters / np.maximum(promoters + decoys, 1e-12)
-    return (np.diff(promoters, axis=1, prepend=0.0) * precision).sum(1) / promoters[:, -1]
+def expected_precision(true_rate: Floats, false_rate: Floats, prevalence: float | Floats) -> Floats:
+    """Precision to expect of a point of the ROC curve where promoters have another prevalence; 0 without any call.
+
+    Parameters
+    ----------
+    true_rate, false_rate : array, shape=(...)
+        Shares of promoters and of decoys that are called.
+    prevalence : float or array
+        Share of promoters among the windows.
+    """
+    right, wrong = prevalence * true_rate, (1 - prevalence) * false_rate
+    return right / np.maximum(right + wrong, 1e-300)
+
+
+def _auprc(promoters: Floats, decoys: Floats, prevalence: float | None = None) -> Floats:
+    """Average precision (the sum over thresholds of recall gained times precision); shape=(resamples,).
+
+    At the prevalence of each resample, or at another one.
+    """
+    all_promoters, all_decoys = promoters[:, -1:], decoys[:, -1:]
+    share = all_promoters / (all_promoters + all_decoys) if prevalence is None else np.float64(prevalence)
+    recall = promoters / all_promoters
+    precision = expected_precision(recall, decoys / all_decoys, share)
+    return (np.diff(recall, axis=1, prepend=0.0) * precision).sum(1)
+
+
+def _precision(labels: NDArray[np.bool_], calls: NDArray[np.bool_], weights: Floats, prevalence: float) -> Floats:
+    """Precision to expect of calls at a prevalence; shape=(resamples,)."""
+    true_rate, false_rate = (weights @ (side & calls) / (weights @ side) for side in (labels, ~labels))
+    return expected_precision(true_rate, false_rate, prevalence)
 
 
 def _mcc(labels: NDArray[np.bool_], calls: NDArray[np.bool_], weights: Floats) -> Floats:
@@ -138,6 +106,21 @@ def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     return float(_auroc(*_cumulated(truth, values, np.ones((1, len(truth)))))[0])
 
 
+def auprc(labels: ArrayLike, scores: ArrayLike, prevalence: float | None = None) -> float:
+    """Average precision at the examples' prevalence or, from the ROC points, as expected at another one.
+
+    Few decoys flatter a small prevalence: promoters above the best decoy count with a precision of 1.
+
+    Raises
+    ------
+    ShapeError, SplitError
+        At a prevalence that is not between 0 and 1, scores that are not finite, or a single class.
+    """
+    truth, values = check_classes(labels, scores)
+    share = None if prevalence is None else check_prevalence(prevalence)
+    return float(_auprc(*_cumulated(truth, values, np.ones((1, len(truth)))), share)[0])
+
+
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     """The threshold of highest MCC, midway between two neighbouring scores; choose it on validation examples."""
     truth, values = check_classes(labels, scores, "the validation examples")
@@ -152,22 +135,50 @@ def best_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Assessment:
-    """The metrics of one score on one set of pairs; `resampled` holds its AUROC in each resample."""
+    """The metrics of one score on one set of pairs.
+
+    Attributes
+    ----------
+    auroc, auprc, mcc : Estimate
+    threshold : float
+        Scores at or above it are called promoters.
+    prevalence : float
+        Share of promoters among the examples, which is the AUPRC of guessing.
+    expected : tuple of (float, Estimate, Estimate) or None
+        Another prevalence, the AUPRC and the precision of the calls to expect there.
+    resampled : float64, shape=(bootstraps,)
+        The AUROC in each resample.
+    """
 
     auroc: Estimate
     auprc: Estimate
     mcc: Estimate
     threshold: float
+    prevalence: float
+    expected: tuple[float, Estimate, Estimate] | None
     resampled: Floats
 
-    def as_dict(self) -> dict[str, dict[str, float]]:
-        """The assessment as it stands in metrics.json; the threshold of the MCC stands beside it."""
-        mcc = {**self.mcc.as_dict(), "threshold": self.threshold}
-        return {"auroc": self.auroc.as_dict(), "auprc": self.auprc.as_dict(), "mcc": mcc}
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """The assessment as it stands in metrics.json: AUPRC beside its prevalence, MCC beside its threshold."""
+        figures: dict[str, dict[str, Any]] = {
+            "auroc": self.auroc.as_dict(),
+            "auprc": {**self.auprc.as_dict(), "prevalence": self.prevalence},
+            "mcc": {**self.mcc.as_dict(), "threshold": self.threshold},
+        }
+        if self.expected is not None:
+            prevalence, area, precision = self.expected
+            figures["expected"] = {"prevalence": prevalence, "auprc": area.as_dict(), "precision": precision.as_dict()}
+        return figures
 
 
-def assess(labels: ArrayLike, scores: ArrayLike, threshold: float, resamples: PairResamples) -> Assessment:
-    """AUROC, AUPRC and MCC with 95 % intervals over pairs.
+def assess(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    threshold: float,
+    resamples: PairResamples,
+    prevalence: float | None = None,
+) -> Assessment:
+    """AUROC, AUPRC and MCC with 95 % intervals over what the resamples draw.
 
     Parameters
     ----------
@@ -176,26 +187,58 @@ def assess(labels: ArrayLike, scores: ArrayLike, threshold: float, resamples: Pa
     scores : array, shape=(n,)
         Larger for promoters.
     threshold : float
-        Scores at or above it are called promoters, for the MCC.
+        Scores at or above it are called promoters, for MCC and precision.
     resamples : PairResamples
         Resamples of the pairs of these examples.
+    prevalence : float, optional
+        Another share of promoters, for which the AUPRC and the precision of the calls are to be given, too.
 
     Raises
     ------
     ShapeError, SplitError
-        At scores that are not finite, a single class, or a pair of a single class.
+        At scores that are not finite, a single class, a pair of a single class, or a prevalence out of range.
     """
     truth, values = check_classes(labels, scores, "the test examples")
     resamples.check_whole(truth)
+    other = None if prevalence is None else check_prevalence(prevalence)
 
     def figures(weights: Floats) -> Floats:
-        sides = _cumulated(truth, values, weights)
-        return np.stack([_auroc(*sides), _auprc(*sides), _mcc(truth, values >= threshold, weights)])  # (3, resamples)
+        sides, calls = _cumulated(truth, values, weights), values >= threshold
+        found = [_auroc(*sides), _auprc(*sides), _mcc(truth, calls, weights)]
+        if other is not None:
+            found += [_auprc(*sides, other), _precision(truth, calls, weights, other)]
+        return np.stack(found)  # (3 or 5, resamples)
 
     point = figures(np.ones((1, len(truth))))[:, 0]
     resampled = np.concatenate([figures(weights) for weights in resamples.weights()], axis=1)
-    area, precision, correlation = (Estimate.of(*pair) for pair in zip(point, resampled, strict=True))
-    return Assessment(area, precision, correlation, float(threshold), resampled[0])
+    area, precision, correlation, *rest = (Estimate.of(*pair) for pair in zip(point, resampled, strict=True))
+    expected = None if other is None else (other, rest[0], rest[1])
+    share = float(truth.mean())
+    return Assessment(area, precision, correlation, float(threshold), share, expected, resampled[0])
+
+
+def assess_tuned(
+    labels: NDArray,
+    scores: Floats,
+    split: Mapping[Split, NDArray[np.bool_]],
+    resamples: PairResamples,
+    prevalence: float | None = None,
+) -> Assessment:
+    """Assess the scores of the test split; the threshold of the calls is chosen on the validation split.
+
+    Parameters
+    ----------
+    labels, scores : array, shape=(n,)
+        Of all examples; scores of the training split are not looked at.
+    split : mapping of split to array of bool, shape=(n,)
+    resamples : PairResamples
+        Of the test examples' pairs.
+    prevalence : float, optional
+        As for `assess`.
+    """
+    validation, test = split["validation"], split["test"]
+    threshold = best_threshold(labels[validation], scores[validation])
+    return assess(labels[test], scores[test], threshold, resamples, prevalence)
 
 
 def difference(one: Assessment, other: Assessment) -> Estimate:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from genocontrast.artefacts import PathLike, existing
 from genocontrast.errors import FileFormatError, RegionError
-from genocontrast.evaluation.metrics import Floats, PairResamples, assess, auroc
+from genocontrast.evaluation.metrics import assess, auroc
+from genocontrast.evaluation.resamples import Floats, PairResamples
 
 _COLUMNS = ("chrom", "start", "end", "log_likelihood_ratio")
 
@@ -62,7 +63,13 @@ def oracle_scores(examples: pd.DataFrame, elements: pd.DataFrame) -> Floats:
 
 
 def oracle_share(
-    labels: np.ndarray, scores: Floats, oracle: Floats, pair_ids: np.ndarray, bootstraps: int, seed: int
+    labels: np.ndarray,
+    scores: Floats,
+    oracle: Floats,
+    pair_ids: np.ndarray,
+    bootstraps: int,
+    seed: int,
+    blocks: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The oracle's AUROC, and the model's share of it above chance, on the pairs that the oracle can score whole.
 
@@ -71,7 +78,9 @@ def oracle_share(
     labels, scores, oracle, pair_ids : arrays, shape=(n,)
         Of the test examples; the oracle's score is NaN where an example lies on no element.
     bootstraps, seed : int
-        Of the interval over pairs.
+        Of the interval.
+    blocks : array, shape=(n,), optional
+        Blocks of pairs to draw; default: pairs.
 
     Returns
     -------
@@ -91,7 +100,7 @@ def oracle_share(
             f"none of {len(np.unique(pair_ids))} test pairs lies on elements of evaluation.truth",
             remedy="give the elements.tsv that was written with this genome, or remove evaluation.truth",
         )
-    resamples = PairResamples(pair_ids[known], bootstraps, seed)
+    resamples = PairResamples(pair_ids[known], bootstraps, seed, None if blocks is None else blocks[known])
     ceiling = assess(labels[known], oracle[known], 0.0, resamples).auroc
     reached = auroc(labels[known], scores[known])
     return {

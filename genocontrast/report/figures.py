@@ -70,8 +70,8 @@ def auroc_panel(metrics: Mapping[str, Any]) -> Panel:
     return Panel(
         "auroc",
         "How well each tells promoters from decoys",
-        "Dots: AUROC on the test pairs; bars: 95 % bootstrap intervals over pairs. A baseline whose bar reaches the "
-        "model's explains as much with less.",
+        "Dots: AUROC on the test pairs; bars: 95 % bootstrap intervals over blocks of pairs. A baseline whose bar "
+        "reaches the model's explains as much with less.",
         f"AUROC with 95 % intervals on the test pairs: {told}.",
         svg,
         frame,

@@ -21,8 +21,8 @@ def known_limits(results: Results, max_smd: float) -> list[str]:
         *_baseline_limits(metrics),
         f"Of the test windows {percent(metrics['test']['prevalence'])} are promoters. In a genome promoters are rare, "
         "so that the precision of a genome-wide scan is far lower than the precision-recall curve suggests.",
-        f"The intervals resample pairs within {plural(len(metrics['per_chromosome']), 'test chromosome')}; they do not "
-        "cover another genome, tissue or training seed.",
+        f"The intervals resample blocks of pairs within {plural(len(metrics['per_chromosome']), 'test chromosome')}; "
+        "they do not cover another genome, tissue or training seed.",
         *_split_limits(splits),
         *_leakage_limits(metrics, splits.unit),
         *(f"Not in this report, because their file is absent: {what}." for what in results.missing),

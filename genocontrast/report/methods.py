@@ -28,6 +28,8 @@ REFERENCES = {
     "mcc": "Matthews BW. Comparison of the predicted and observed secondary structure of T4 phage lysozyme. Biochim "
     "Biophys Acta 405:442\u2013451 (1975).",
     "bootstrap": "Efron B, Tibshirani RJ. An Introduction to the Bootstrap. Chapman & Hall (1993).",
+    "temperature": "Guo C, Pleiss G, Sun Y, Weinberger KQ. On calibration of modern neural networks. Proc Mach Learn "
+    "Res 70:1321\u20131330 (2017).",
     "sgns": "Mikolov T, Sutskever I, Chen K, Corrado G, Dean J. Distributed representations of words and phrases and "
     "their compositionality. NeurIPS (2013).",
     "logos": "Schneider TD, Stephens RM. Sequence logos: a new way to display consensus sequences. Nucleic Acids Res "
@@ -228,15 +230,19 @@ def _mining(training: TrainingConfig) -> str:
 def _evaluation(results: Results, config: Config, cite: Citations, unit: str) -> str:
     apart = " Promoters without a decoy were scored apart." if results.metrics["dropped"] else ""
     pooled = any("-mer vectors" in baseline["name"] for baseline in results.metrics["baselines"])
+    block = integer(results.metrics["test"]["block"])
     sequence = "on 4-mer frequencies and on pooled k-mer vectors" if pooled else "and on 4-mer frequencies"
     return (
         f"On the test {unit} we report the areas under the ROC and the precision-recall curve and Matthews' "
         f"correlation {cite('mcc')}, each with a 95 % percentile interval from {integer(config.evaluation.bootstraps)} "
-        f"bootstrap resamples of pairs {cite('bootstrap')}. Baselines (logistic regression on single covariates, on "
+        f"bootstrap resamples {cite('bootstrap')} of blocks of pairs (promoters in one stretch of {block} bp are drawn "
+        f"together). Logits were divided by a temperature {cite('temperature')} that was fitted on the validation "
+        "pairs. Baselines (logistic regression on single covariates, on "
         f"all covariates{',' if pooled else ''} {sequence}) were fitted on the same training pairs, tuned on the "
-        "validation pairs, and compared with the model in the same resamples. Each test window was scored on both "
-        "strands. A test window leaks where it overlaps a training window, or where a single training window holds "
-        "half of its canonical 12-mers, on either strand."
+        "validation pairs, and compared with the model in the same resamples; so were logistic regression and nearest "
+        "neighbours on the frozen embeddings. Each test window was scored on both strands. A test window leaks where "
+        "it overlaps a training window, or where a single training window holds half of its canonical 12-mers, on "
+        "either strand."
         f"{apart}"
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from genocontrast.config import Config
+from genocontrast.report.calibration import calibration_table, probe_table, reliability_panel
 from genocontrast.report.decoys import (
     balance_table,
     dropped_table,
@@ -175,6 +176,8 @@ def _performance(results: Results) -> Section:
         Block("panels", [roc_panel(metrics), pr_panel(metrics)]),
         Block("tables", [performance_table(metrics)]),
         Block("panels", [score_panel(results.predictions), chromosome_table(metrics)]),
+        Block("panels", [reliability_panel(metrics["calibration"]), calibration_table(metrics["calibration"])]),
+        Block("tables", [probe_table(metrics["probes"])]),
     ]
     return Section("performance", "Performance", blocks)
 

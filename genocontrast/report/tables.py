@@ -53,10 +53,13 @@ def performance_table(metrics: Mapping[str, Any]) -> Table:
     if metrics.get("oracle"):
         oracle = metrics["oracle"]
         rows.append(["oracle (planted truth)", estimate(oracle["auroc"]), "", "", ""])
+    expected = test["expected"]
     note = (
-        "In brackets: 95 % percentile bootstrap intervals over pairs. Difference: AUROC of the model minus that of the "
-        "baseline in the same resamples. AUPRC is to be read against a prevalence of "
-        f"{percent(test['prevalence'])}."
+        f"In brackets: 95 % percentile bootstrap intervals over {plural(test['blocks'], 'block')} of pairs "
+        f"({integer(test['block'])} bp each). Difference: AUROC of the model minus that of the baseline in the same "
+        f"resamples. AUPRC is to be read against a prevalence of {percent(test['prevalence'])}. Were "
+        f"{100 * expected['prevalence']:g} % of the windows promoters, and all others like decoys, the model's AUPRC "
+        f"would be {estimate(expected['auprc'])} and its calls right in {percent(expected['precision']['value'], 1)}."
     )
     columns = ["Model", "AUROC#", "AUPRC#", "MCC#", "Model \u2212 baseline, AUROC#"]
     return Table("Performance on the test pairs", columns, rows, note, frozenset({0}))
@@ -216,6 +219,7 @@ def strand_table(strand: Mapping[str, Any]) -> Table:
             ("calls that flip", "flips", integer),
             ("largest difference of a score", "max_difference", "{:.2g}".format),
             ("largest distance between embeddings", "max_embedding_distance", "{:.2g}".format),
+            ("least cosine of embeddings", "min_embedding_cosine", "{:.6f}".format),
         )
     ]
     return Table(f"Of {plural(strand['examples'], 'test window')}", ["", "Model#", "Its network alone#"], rows)

@@ -27,6 +27,7 @@ from genocontrast.config import TrainingConfig
 from genocontrast.encoders import Encoder, KmerEncoder, KmerVectors, StrandEncoder
 from genocontrast.errors import ConfigError, ModelError, ShapeError
 from genocontrast.sequence import Codes
+from genocontrast.training.calibration import validation_temperature
 from genocontrast.training.callbacks import BestWeights, EpochProgress, resumable
 from genocontrast.training.data import PairCodes, pair_codes
 from genocontrast.training.model import Model
@@ -98,7 +99,9 @@ def fit(
         "config": {**_settings(config), "seed": seed},
         "inputs": inputs,
     }
-    return Model(network, train.width, chromosomes, record, history=history)
+    model = Model(network, train.width, chromosomes, record, history)
+    model.temperature = validation_temperature(model, validation)
+    return model
 
 
 def fit_pairs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from genocontrast.encoders.views import one_hot
 from genocontrast.errors import FileFormatError, ModelError, ShapeError
 from genocontrast.genome.regions import check_within, resize
 from genocontrast.sequence import Codes, reverse_complement
+from genocontrast.training.calibration import calibrated, check_prevalence
 from genocontrast.training.data import flanked_codes
 from genocontrast.version import __version__
 
@@ -42,25 +44,49 @@ class Model:
     width : int
         bp of the windows that it was trained on.
     chromosomes : dict of str to list of str
-        The chromosomes that it has seen: "train" fitted it, "validation" stopped it.
+        The chromosomes that it has seen: "train" fitted it, "validation" stopped it and set its temperature.
     provenance : dict
         What made it.
-    pretrained_on : list of (chrom, start, end), optional
-        Segments whose sequence it has seen without labels before.
     history : list of dict, optional
         Figures of each epoch, where it has just been trained; not saved with the model.
+    temperature : float, optional
+        Divides the network's logits, so that its probabilities are as frequent as they say; see `fit_temperature`.
+    pretrained_on : list of (chrom, start, end), optional
+        Segments whose sequence it has seen without labels before.
     """
 
     network: Encoder
     width: int
     chromosomes: dict[str, list[str]]
     provenance: dict[str, Any]
-    pretrained_on: list[tuple[str, int, int]] = field(default_factory=list, repr=False)
     history: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    temperature: float = 1.0
+    pretrained_on: list[tuple[str, int, int]] = field(default_factory=list, repr=False)
 
-    def score_codes(self, codes: Codes, batch_size: int = 256) -> NDArray[np.float32]:
-        """Probability that each window is a promoter, codes of shape=(n, length) -> (n,)."""
-        return torch.sigmoid(self._encode(codes, batch_size).logit).numpy()
+    def score_codes(
+        self, codes: Codes, batch_size: int = 256, *, prevalence: float | None = None
+    ) -> NDArray[np.float32]:
+        """Calibrated probability that each window is a promoter, codes of shape=(n, length) -> (n,).
+
+        Parameters
+        ----------
+        codes : numpy.ndarray of uint8, shape=(n, length)
+        batch_size : int
+        prevalence : float, optional
+            Share of promoters among the windows, between 0 and 1. Default: one half, as in training. See `rescale`.
+
+        Raises
+        ------
+        ShapeError
+            Where codes or prevalence are out of range.
+        """
+        if prevalence is not None:
+            check_prevalence(prevalence)  # before the windows are read, which takes its time
+        return calibrated(self.logits_codes(codes, batch_size), self.temperature, prevalence)
+
+    def logits_codes(self, codes: Codes, batch_size: int = 256) -> NDArray[np.float32]:
+        """Log odds as the network gives them, not calibrated, codes of shape=(n, length) -> (n,)."""
+        return self._encode(codes, batch_size).logit.numpy()
 
     def embed_codes(self, codes: Codes, batch_size: int = 256) -> NDArray[np.float32]:
         """Embeddings of length 1, codes of shape=(n, length) -> (n, dim)."""
@@ -91,6 +117,7 @@ class Model:
             "chromosomes": self.chromosomes,
             "pretrained_on": self.pretrained_on,
             "provenance": self.provenance,
+            "temperature": self.temperature,
         }
         with atomic_folder(path) as folder:
             text = json.dumps(description, indent=2, sort_keys=True, allow_nan=False)
@@ -107,7 +134,8 @@ def load_model(path: PathLike) -> Model:
     FileFormatError
         Where a file is missing or damaged.
     ModelError
-        Where the model is of another format version, or its weights do not fit its architecture.
+        Where the model is of another format version, its weights do not fit its architecture, or its temperature is
+        not a positive number. A model without one is of a version that did not calibrate, and has 1.
     """
     description_path, weights_path = Path(path) / _CONFIG, existing(Path(path) / _WEIGHTS)
     description = read_json(description_path)
@@ -120,6 +148,7 @@ def load_model(path: PathLike) -> Model:
             path=description_path,
             remedy=f"use genocontrast {description.get('genocontrast', '')} or train it again",
         )
+    temperature = _temperature(description.get("temperature", 1.0), description_path)
     network = _network(description["architecture"], description_path)
     try:
         network.load_state_dict(load_file(weights_path))
@@ -132,8 +161,15 @@ def load_model(path: PathLike) -> Model:
             path=weights_path,
             remedy=f"{_CONFIG} and {_WEIGHTS} must come from one training",
         ) from None
+    width, chromosomes, record = (description[name] for name in ("width", "chromosomes", "provenance"))
     seen = [tuple(segment) for segment in description.get("pretrained_on", [])]
-    return Model(network.eval(), description["width"], description["chromosomes"], description["provenance"], seen)
+    return Model(network.eval(), width, chromosomes, record, temperature=temperature, pretrained_on=seen)
+
+
+def _temperature(value: object, path: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ModelError("the temperature must be a positive number", path=path, value=value, remedy="train it again")
+    return float(value)
 
 
 def _network(architecture: dict[str, Any], path: Path) -> Encoder:
@@ -165,7 +201,7 @@ def embed(model: Model, regions: pd.DataFrame, genome: Genome) -> NDArray[np.flo
     return model.embed_codes(_window_codes(model, regions, genome))
 
 
-def predict(model: Model, regions: pd.DataFrame, genome: Genome) -> pd.DataFrame:
+def predict(model: Model, regions: pd.DataFrame, genome: Genome, prevalence: float | None = None) -> pd.DataFrame:
     """The regions with a column `probability`: that of a promoter in the window around each centre.
 
     Parameters
@@ -175,8 +211,18 @@ def predict(model: Model, regions: pd.DataFrame, genome: Genome) -> pd.DataFrame
         chrom, start, end[, strand]; resized to the model's width. What lies beyond a chromosome's end reads as N,
         as it did in training.
     genome : Genome
+    prevalence : float, optional
+        Share of promoters among the regions, between 0 and 1. Default: one half, as in training.
+
+    Raises
+    ------
+    RegionError
+        Where a region lies outside its chromosome.
+    ShapeError
+        Where the prevalence is out of range.
     """
-    return regions.assign(probability=model.score_codes(_window_codes(model, regions, genome)))
+    codes = _window_codes(model, regions, genome)
+    return regions.assign(probability=model.score_codes(codes, prevalence=prevalence))
 
 
 def _window_codes(model: Model, regions: pd.DataFrame, genome: Genome) -> Codes:

@@ -39,20 +39,23 @@ class StandInModel:
     """The contract of a trained model around any network."""
 
     def __init__(self, network: nn.Module, width: int) -> None:
-        self.network, self.width, self.provenance = network, width, {}
+        self.network, self.width, self.provenance, self.temperature = network, width, {}, 1.0
 
     def _answer(self, codes: np.ndarray) -> Answer:
         with torch.no_grad():
             return self.network(torch.from_numpy(one_hot(codes)))
 
     def score_codes(self, codes: np.ndarray) -> np.ndarray:
-        return torch.sigmoid(self._answer(codes).logit).numpy()
+        return torch.sigmoid(self._answer(codes).logit / self.temperature).numpy()
+
+    def logits_codes(self, codes: np.ndarray) -> np.ndarray:
+        return self._answer(codes).logit.numpy()
 
     def embed_codes(self, codes: np.ndarray, batch_size: int = 256) -> np.ndarray:
         return self._answer(codes).embedding.numpy()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stand_in():
     def build(weights: np.ndarray, width: int, threshold: float = 0.0, both_strands: bool = True) -> StandInModel:
         return StandInModel(PwmScanner(weights, threshold, both_strands), width)
@@ -60,7 +63,7 @@ def stand_in():
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_examples():
     """An examples table of whole pairs on chromosome c, windows end to end, splits in the given proportions."""
 

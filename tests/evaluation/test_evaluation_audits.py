@@ -8,7 +8,13 @@ from genocontrast.training.model import Model
 
 ACGA = np.where(np.eye(4)[[0, 1, 2, 0]] == 1, 1.0, -1.0)
 """A matrix that scores 4 at ACGA and at most 2 elsewhere; not its own reverse complement (TCGT)."""
-SAME = {"flips": 0, "max_difference": pytest.approx(0, abs=1e-5), "max_embedding_distance": pytest.approx(0, abs=1e-5)}
+SAME = {
+    "flips": 0,
+    "max_difference": pytest.approx(0, abs=1e-5),
+    "max_embedding_distance": pytest.approx(0, abs=1e-5),
+    "min_embedding_cosine": pytest.approx(1, abs=1e-5),
+    "mean_embedding_cosine": pytest.approx(1, abs=1e-5),
+}
 
 
 def random_codes(n, length=40):
@@ -30,6 +36,11 @@ def test_model_of_one_strand_fails_and_flips_are_counted(stand_in):
     assert found.model.max_difference == pytest.approx(expected)
     assert found.model.max_difference > 0.4
     assert found.model.max_embedding_distance > 0.1
+    here, there = model.embed_codes(codes), model.embed_codes(reverse_complement(codes))
+    cosine = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(here, there, strict=True)]
+    assert found.model.min_embedding_cosine == pytest.approx(min(cosine), abs=1e-6)
+    assert found.model.mean_embedding_cosine == pytest.approx(np.mean(cosine), abs=1e-6)
+    assert min(cosine) < 0.9
 
 
 def test_network_of_one_strand_is_seen_behind_a_model_that_picks_a_strand(stand_in):

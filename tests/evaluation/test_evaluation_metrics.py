@@ -2,10 +2,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, matthews_corrcoef, roc_auc_score
+from sklearn.metrics import average_precision_score, matthews_corrcoef, precision_score, roc_auc_score
 
 from genocontrast.errors import ShapeError, SplitError
-from genocontrast.evaluation.metrics import PairResamples, assess, auroc, best_threshold, curves, difference
+from genocontrast.evaluation.metrics import (
+    assess,
+    assess_tuned,
+    auprc,
+    auroc,
+    best_threshold,
+    curves,
+    difference,
+    expected_precision,
+)
+from genocontrast.evaluation.resamples import PairResamples
 
 
 def pairs(n, signal=1.0, seed=0, levels=None):
@@ -101,7 +111,7 @@ def test_difference_is_paired():
 def test_same_seed_same_interval_and_chunks_do_not_matter(monkeypatch):
     labels, scores, ids = pairs(40)
     whole = assess(labels, scores, 0.5, PairResamples(ids, 90, 4))
-    monkeypatch.setattr("genocontrast.evaluation.metrics._CHUNK_ELEMENTS", 7 * len(labels))
+    monkeypatch.setattr("genocontrast.evaluation.resamples._CHUNK_ELEMENTS", 7 * len(labels))
     chunked = assess(labels, scores, 0.5, PairResamples(ids, 90, 4))
     assert whole.as_dict() == chunked.as_dict()
 
@@ -138,6 +148,62 @@ def test_best_threshold_has_the_highest_mcc_and_lies_between_scores():
     assert reached == pytest.approx(max(matthews_corrcoef(labels, scores >= s) for s in scores))
     assert threshold not in scores
     assert best_threshold([1, 0], [0.9, 0.1]) == pytest.approx(0.5)
+
+
+@given(st.integers(2, 30), st.integers(0, 2**32 - 1), st.sampled_from([None, 1]), st.sampled_from([1, 4, 99]))
+@settings(max_examples=25, deadline=None)
+def test_auprc_at_another_prevalence_is_that_of_as_many_copies_of_each_decoy(n, seed, levels, copies):
+    labels, scores, _ = pairs(n, 0.7, seed, levels)
+    expected = average_precision_score(labels, scores, sample_weight=np.where(labels == 1, 1, copies))
+    assert auprc(labels, scores, 1 / (1 + copies)) == pytest.approx(expected)
+    assert auprc(labels, scores) == pytest.approx(average_precision_score(labels, scores))
+
+
+def test_figures_at_another_prevalence_are_resampled_as_the_others():
+    labels, scores, ids = ragged_pairs(30)
+    resamples = PairResamples(ids, 50, seed=3)
+    at, area, precision = assess(labels, scores, 0.5, resamples, 0.05).expected
+    drawn, calls = np.concatenate(list(resamples.weights())), scores >= 0.5
+    areas, precisions = [], []
+    for weights in [np.ones(len(labels)), *drawn]:
+        promoters, decoys = weights @ (labels == 1), weights @ (labels == 0)
+        balanced = weights * np.where(labels == 1, 0.05 / promoters, 0.95 / decoys)
+        areas.append(average_precision_score(labels, scores, sample_weight=balanced))
+        precisions.append(precision_score(labels, calls, sample_weight=balanced))
+    assert at == 0.05
+    for found, brute in ((area, areas), (precision, precisions)):
+        assert found.value == pytest.approx(brute[0])
+        assert (found.low, found.high) == pytest.approx(tuple(np.quantile(brute[1:], [0.025, 0.975])))
+
+
+def test_auprc_stands_beside_its_prevalence():
+    labels, scores, ids = ragged_pairs(30)
+    shown = assess(labels, scores, 0.5, PairResamples(ids, 20, 0), 0.02).as_dict()
+    assert shown["auprc"]["prevalence"] == pytest.approx(30 / 75)
+    assert shown["expected"]["prevalence"] == 0.02
+    assert shown["expected"]["auprc"]["value"] < shown["auprc"]["value"]
+    assert "expected" not in assess(labels, scores, 0.5, PairResamples(ids, 20, 0)).as_dict()
+
+
+def test_precision_without_any_call_is_0_and_a_prevalence_out_of_range_is_named():
+    assert expected_precision(np.array([0.0, 1.0, 0.5]), np.array([0.0, 0.0, 0.5]), 0.2).tolist() == [0, 1, 0.2]
+    labels, scores, ids = pairs(10)
+    for prevalence in (0, 1, 7.5):
+        with pytest.raises(ShapeError, match="a prevalence must lie between 0 and 1"):
+            assess(labels, scores, 0.5, PairResamples(ids, 10, 0), prevalence)
+        with pytest.raises(ShapeError, match="a prevalence must lie between 0 and 1"):
+            auprc(labels, scores, prevalence)
+
+
+def test_the_threshold_is_chosen_on_the_validation_split():
+    labels, scores, ids = pairs(60)
+    split = {name: ids % 3 == number for number, name in enumerate(("train", "validation", "test"))}
+    resamples = PairResamples(ids[split["test"]], 30, 0)
+    blind = np.where(split["train"], np.nan, scores)
+    found = assess_tuned(labels, blind, split, resamples, 0.1)
+    threshold = best_threshold(labels[split["validation"]], scores[split["validation"]])
+    expected = assess(labels[split["test"]], scores[split["test"]], threshold, resamples, 0.1)
+    assert found.as_dict() == expected.as_dict()
 
 
 def test_curves_are_thin_and_keep_their_area_and_ends():

@@ -5,14 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from scipy.special import logit
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from genocontrast.artefacts import checksum, read_json, read_parquet, write_json, write_parquet
-from genocontrast.config import parse_config
+from genocontrast.config import EvaluationConfig, parse_config
 from genocontrast.encoders import StrandEncoder
 from genocontrast.errors import FileFormatError, ShapeError, SplitError
 from genocontrast.evaluation import evaluate, stage
 from genocontrast.evaluation.database import read_motifs, shipped_database
+from genocontrast.evaluation.probes import promoters_retrieved
 from genocontrast.evaluation.scan import log_odds
 from genocontrast.examples import sort_examples
 from genocontrast.genome import Genome
@@ -26,8 +28,13 @@ FILES = ["embeddings.h5ad", "kmer_space.json", "metrics.json", "motifs.json", "m
 
 @pytest.fixture
 def data(tmp_path, monkeypatch, make_examples):
-    """Examples on chromosomes c (training) and d (validation, test); promoters hold a site of USF1."""
+    """What `example_data` makes, for this test alone."""
     monkeypatch.setenv("GENOCONTRAST_CACHE", str(tmp_path / "cache"))
+    return example_data(tmp_path, make_examples)
+
+
+def example_data(folder, make_examples):
+    """Examples on chromosomes c (training) and d (validation, test); promoters hold a site of USF1."""
     rng = np.random.default_rng(0)
     examples = make_examples({"train": 40, "validation": 30, "test": 60}, WIDTH)
     examples["accessibility"] = rng.normal(size=len(examples))
@@ -38,7 +45,7 @@ def data(tmp_path, monkeypatch, make_examples):
         codes[row, place : place + len(site)] = site
     held_out = examples["split"] != "train"
     examples.loc[held_out, "chrom"] = "d"
-    fasta = tmp_path / "genome.fa"
+    fasta = folder / "genome.fa"
     letters = decode(codes.ravel())
     fasta.write_text(f">c\n{letters}\n>d\n{letters}\n")
     return sort_examples(examples), fasta
@@ -72,12 +79,78 @@ def test_metrics_hold_what_the_report_reads(data, stand_in):
         assert baseline["difference"]["low"] <= apart <= baseline["difference"]["high"]
     assert metrics["baselines"][2]["difference"]["low"] > 0
     assert metrics["strand"]["flips"] == 0
+    assert metrics["strand"]["min_embedding_cosine"] == pytest.approx(1, abs=1e-5)
     assert metrics["per_chromosome"] == [{"chrom": "d", "pairs": 60, "auroc": metrics["test"]["auroc"]["value"]}]
     assert set(metrics["curves"]["roc"]) == {"model", "4-mer", "GC only"}
     json.dumps(metrics, allow_nan=False)
     assert list(found.predictions["split"].unique()) == ["validation", "test"]
     assert found.predictions["score"].between(0, 1).all()
     assert len(found.predictions) == 2 * 90
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory, make_examples, stand_in):
+    """A model, the genome, and two evaluations that differ in temperature and blocks."""
+    examples, fasta = example_data(tmp_path_factory.mktemp("twice"), make_examples)
+    model, genome = scanning_model(stand_in), Genome(fasta)
+    found = []
+    for temperature, block in ((1.0, 120), (4.0, 100_000)):
+        model.temperature = temperature
+        settings = EvaluationConfig(bootstraps=100, bootstrap_block=block, prevalence=0.05)
+        found.append(evaluate(model, examples, genome, settings))
+    return model, genome, *found
+
+
+def test_intervals_are_of_blocks_of_the_chromosome(twice):
+    _, _, fine, coarse = (getattr(each, "metrics", None) for each in twice)
+    counts = [tuple(each["test"][key] for key in ("pairs", "blocks", "block")) for each in (fine, coarse)]
+    # the test windows lie in 7200 bp: blocks are halved until 30 of them hold a promoter
+    assert counts == [(60, 60, 120), (60, 37, 195)]
+    one, other = (each["baselines"][-1]["auroc"] for each in (fine, coarse))
+    assert one["value"] == other["value"]
+    assert one["low"] != other["low"]
+
+
+def test_figures_at_the_prevalence_of_a_scan_stand_beside_those_of_the_test_split(twice):
+    metrics = twice[2].metrics
+    for found in (metrics["test"], *metrics["baselines"], metrics["probes"]["linear"], metrics["probes"]["knn"]):
+        assert found["auprc"]["prevalence"] == 0.5
+        assert found["expected"]["prevalence"] == 0.05
+        assert found["expected"]["auprc"]["low"] <= found["expected"]["auprc"]["value"] <= found["auprc"]["value"]
+    composition = metrics["baselines"][0]
+    assert composition["expected"]["auprc"]["value"] < 0.3 < composition["auprc"]["value"]
+
+
+def test_the_temperature_changes_probabilities_and_no_rank(twice):
+    _, _, plain, cooled = twice
+    assert plain.metrics["test"]["auroc"]["value"] == cooled.metrics["test"]["auroc"]["value"]
+    assert plain.metrics["test"]["mcc"]["value"] == cooled.metrics["test"]["mcc"]["value"]
+    np.testing.assert_allclose(logit(cooled.predictions["score"]), logit(plain.predictions["score"]) / 4)
+    before, after = (found.metrics["calibration"] for found in (plain, cooled))
+    assert (after["temperature"], after["prevalence"]) == (4.0, 0.5)
+    assert before["before"] == before["after"]
+    assert before["before"]["curve"] == after["before"]["curve"] != after["after"]["curve"]
+    test = cooled.predictions.query("split == 'test'")
+    assert after["after"]["log_loss"]["value"] == pytest.approx(log_loss(test["label"], test["score"]))
+    assert after["after"]["brier"]["value"] == pytest.approx(brier_score_loss(test["label"], test["score"]))
+
+
+def test_probes_are_of_the_embeddings_that_are_written(twice):
+    model, genome, found, _ = twice
+    probes, table = found.metrics["probes"], found.embeddings
+    assert probes["linear"]["auroc"]["value"] > 0.9
+    assert probes["knn"]["auroc"]["value"] > 0.9
+    promoter = table.obs["label"].to_numpy() == 1
+    retrieved = promoters_retrieved(table.X, promoter, 10)[promoter].mean()
+    assert probes["retrieval"]["value"] == pytest.approx(retrieved)
+    assert probes["strand_cosine"] == pytest.approx(1, abs=1e-5)
+    # windows moved by 20 bp, read from the genome; the last one would leave it
+    inside = (table.obs["end"] + 20 <= genome.sizes["d"]).to_numpy()
+    moved = table.obs[inside].assign(start=table.obs["start"] + 20, end=table.obs["end"] + 20)
+    distance = ((table.X[inside] - model.embed_codes(genome.codes(moved))) ** 2).sum(1)
+    assert inside.sum() >= 119
+    assert probes["alignment"] == pytest.approx(distance.sum() / len(inside), abs=2 / len(inside))
+    assert distance.mean() > 5 / len(inside)
 
 
 def with_second_decoys(examples):

@@ -25,6 +25,28 @@ def assessed(name, auroc, gain):
     return {"name": name, **figures, "difference": interval(gain)}
 
 
+def calibration(shift):
+    """A reliability curve that lies off the diagonal by `shift`."""
+    places = np.linspace(0.05, 0.95, 10)
+    bins = [
+        {"predicted": p, "observed": min(max(p + shift, 0), 1), "low": max(p + shift - 0.1, 0), "count": 18}
+        for p in places.round(4).tolist()
+    ]
+    curve = [{**each, "high": min(each["observed"] + 0.1, 1)} for each in bins]
+    return {"log_loss": interval(0.4 + shift), "brier": interval(0.12 + shift), "ece": shift, "curve": curve}
+
+
+def make_probes():
+    recall = [{"k": k, "chance": k / 180, **interval(value)} for k, value in ((1, 0.71), (10, 0.93))]
+    return {
+        "linear": {**assessed("", 0.905, 0)},
+        "knn": {**assessed("", 0.87, 0), "neighbours": 21},
+        "retrieval": {"k": 10, "prevalence": 0.497, **interval(0.82)},
+        "locus": {"shift": 20, "windows": 180, "recall": recall},
+        **{"alignment": 0.113, "uniformity": -1.874, "strand_cosine": 1.0},
+    }
+
+
 def curve(power, rising):
     x = np.linspace(0, 1, 60)
     y = x**power if rising else 1 - 0.5 * x ** (1 / power)
@@ -45,12 +67,20 @@ def make_metrics():
         "splits": {split: {"promoters": n, "decoys": n} for split, n in PAIRS.items()},
         "test": {
             "pairs": 90,
+            "blocks": 42,
+            "block": 25_000,
+            "expected": {"prevalence": 0.01, "auprc": interval(0.31), "precision": interval(0.052)},
             "prevalence": 0.5,
             "auroc": interval(0.91),
             "auprc": interval(0.9),
             "mcc": interval(0.66),
         },
         "signal": True,
+        "calibration": {
+            **{"temperature": 1.7, "fitted_on": "validation", "prevalence": 0.5},
+            **{"before": calibration(0.08), "after": calibration(0.03)},
+        },
+        "probes": make_probes(),
         "baselines": [assessed(name, value, 0.91 - value) for name, value in baselines],
         "oracle": {"auroc": interval(0.96), "share": 0.89},
         "dropped": {
@@ -65,7 +95,11 @@ def make_metrics():
             "flips": 0,
             "max_difference": 0.0,
             "max_embedding_distance": 0.0,
-            "network": {"flips": 0, "max_difference": 4e-7, "max_embedding_distance": 7e-7},
+            "min_embedding_cosine": 1.0,
+            "network": {
+                **{"flips": 0, "max_difference": 4e-7, "max_embedding_distance": 7e-7},
+                "min_embedding_cosine": 0.99987,
+            },
         },
         "per_chromosome": [{"chrom": "chr4", "pairs": 50, "auroc": 0.92}, {"chrom": "chr5", "pairs": 40, "auroc": 0.9}],
         "curves": {

@@ -14,6 +14,7 @@ from genocontrast.artefacts import read_json
 from genocontrast.config import SplitsConfig
 from genocontrast.errors import FileFormatError
 from genocontrast.report import headline, write_report
+from genocontrast.report.calibration import probe_table
 from genocontrast.report.maps import embedding_panels
 from genocontrast.report.methods import methods
 from genocontrast.report.results import Vectors, read_results
@@ -90,7 +91,7 @@ def test_every_reference_to_a_clip_path_is_met(page):
 def test_every_figure_has_a_text_alternative_and_its_data(page):
     written = page.read_text()
     alternatives = re.findall(r'role="img" aria-label="([^"]*)"', written)
-    assert len(alternatives) == written.count("<svg") == 17
+    assert len(alternatives) == written.count("<svg") == 18
     assert all(len(alternative) > 30 for alternative in alternatives)
     for name in re.findall(r'id="figure-([^"]+)"', written):
         assert len(pd.read_csv(page.parent / "data" / f"{name}.tsv", sep="\t")) > 0
@@ -295,3 +296,30 @@ def test_the_methods_describe_how_kmers_were_fitted(tmp_path, write, config):
     assert "negative samples" not in joined
     cited = {int(number) for number in re.findall(r"\[(\d+)\]", joined)}
     assert cited == set(range(1, len(references) + 1))
+
+
+def test_the_performance_section_says_whether_probabilities_hold(page, metrics):
+    data = pd.read_csv(page.parent / "data" / "reliability.tsv", sep="\t")
+    curves = [metrics["calibration"][side]["curve"] for side in ("before", "after")]
+    assert list(data["name"]) == ["before"] * 10 + ["calibrated"] * 10
+    assert list(data["observed"]) == pytest.approx([each["observed"] for curve in curves for each in curve])
+    text = " ".join(text_of(page.read_text()).split())
+    assert "Logits were divided by 1.70, a temperature fitted on the validation split" in text
+    assert "log loss 0.480 (0.460 to 0.500) 0.430 (0.410 to 0.450)" in text
+    assert "expected calibration error 0.080 0.030" in text
+    assert "intervals over 42 blocks of pairs (25,000 bp each)" in text
+    assert "Were 1 % of the windows promoters, and all others like decoys, the model\u2019s AUPRC" in text.replace(
+        "'", "\u2019"
+    )
+    assert "would be 0.310 (0.290 to 0.330) and its calls right in 5.2 %" in text
+
+
+def test_the_probes_stand_beside_chance(metrics):
+    rows = {row[0]: row[1:] for row in probe_table(metrics["probes"]).rows}
+    assert rows["logistic regression, AUROC"] == ["0.905 (0.885 to 0.925)", "0.500"]
+    assert rows["21 nearest training windows, AUROC"] == ["0.870 (0.850 to 0.890)", "0.500"]
+    nearest = "promoters among a test promoter's 10 nearest test windows"
+    assert rows[nearest] == ["0.820 (0.800 to 0.840)", "0.497"]
+    assert rows["own locus of a moved window among the 10 nearest"][1] == "0.056"
+    assert rows["own locus of a moved window nearest"] == ["0.710 (0.690 to 0.730)", "0.006"]
+    assert rows["mean cosine of the two strands"] == ["1.000", "0.000"]

@@ -13,6 +13,7 @@ from genocontrast.examples import COLUMNS
 from genocontrast.genome import Genome
 from genocontrast.sequence import encode, reverse_complement
 from genocontrast.training import embed, fit, fitting, load_model, mine_negatives, module, predict, stage
+from genocontrast.training.calibration import fit_temperature
 from genocontrast.training.callbacks import CHECKPOINT
 from genocontrast.training.data import EpochDraws, PairCodes, flanked_codes, pair_codes, training_batches
 from genocontrast.training.fitting import fit_pairs
@@ -398,6 +399,9 @@ def test_fit_embed_and_predict_on_a_genome(genome):
     model = fit(example_table(), genome, TINY, seed=3)
     assert model.width == 60
     assert model.chromosomes == {"train": ["chr1"], "validation": ["chr2"]}
+    validation = pair_codes(example_table(), genome, "validation", 0)
+    logits = model.logits_codes(np.concatenate([validation.promoters, validation.decoys]))
+    assert model.temperature == fit_temperature(logits, np.repeat([1, 0], len(validation)))
     regions = pd.DataFrame({"chrom": ["chr3", "chr3"], "start": [100, 500], "end": [160, 700], "strand": ["+", "-"]})
     predicted = predict(model, regions, genome)
     assert predicted["probability"].between(0, 1).all()
@@ -453,6 +457,7 @@ def test_the_stage_writes_a_model_and_its_history(genome, tmp_path):
     # the random tier has its labels swapped: a model that had seen it would differ
     expected = fit(example_table(), genome, TINY, seed=4)
     assert same(model.network, expected.network)
+    assert model.temperature == expected.temperature != 1
     first = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     stage.run(config, results)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == first
