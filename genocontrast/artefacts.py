@@ -59,7 +59,11 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
 
 
 def checksum(path: PathLike) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
+    """SHA-256 of a file, as hexadecimal text; of a folder, that of its files' names and checksums."""
+    folder = Path(path)
+    if folder.is_dir():
+        files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        return hashlib.sha256("".join(f"{checksum(folder / file)} {file}\n" for file in files).encode()).hexdigest()
     with open(existing(path), "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

@@ -535,6 +535,30 @@ def parse_section(section: type[_S], values: Mapping[str, Any], path: str | Path
 
 def load_config(path: str | Path) -> Config:
     """Read a configuration from YAML or JSON; a ConfigError names what is wrong with it."""
+    return parse_config(_mapping(path), path)
+
+
+class TableConfig(Section):
+    """What a table of sequences needs of a configuration: there is no genome."""
+
+    seed: int = Field(Config.model_fields["seed"].default, ge=0, lt=2**32)
+    training: TrainingConfig = TrainingConfig()
+
+    def changed(self, seed: int | None, epochs: int | None) -> TableConfig:
+        """The same with another seed or number of epochs, where they are given."""
+        training = self.training if epochs is None else self.training.model_copy(update={"epochs": epochs})
+        return TableConfig(seed=self.seed if seed is None else seed, training=training)
+
+
+def load_table_config(path: str | Path) -> TableConfig:
+    """Read seed and training from a configuration, of which other sections may be there or not; see `load_config`."""
+    values = _mapping(path)
+    other = set(Config.model_fields) - set(TableConfig.model_fields)
+    return parse_section(TableConfig, {key: value for key, value in values.items() if key not in other}, path)
+
+
+def _mapping(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML or JSON file."""
     import yaml
 
     try:
@@ -551,7 +575,7 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(f"not YAML: {error}", path=path, remedy="put text in quotes") from None
     if not isinstance(values, dict):
         raise ConfigError("the configuration must be a mapping of keys to values", path=path)
-    return parse_config(values, path)
+    return values
 
 
 def json_schema() -> dict[str, Any]:

@@ -78,6 +78,12 @@ class BenchmarkError(GenocontrastError):
     exit_code = 4
 
 
+class LeakageError(GenocontrastError):
+    """A test example was seen in training, and the audit was asked to be strict."""
+
+    exit_code = 4
+
+
 class ShapeError(GenocontrastError, ValueError):
     """An array or tensor does not have the shape, type or range that was asked for."""
 

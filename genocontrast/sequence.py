@@ -6,6 +6,7 @@ and a k-mer's id is its codes read as a base-4 number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,13 +21,13 @@ ALPHABET = "ACGTN"
 N_CODE = 4
 MAX_K = 12
 _LETTERS = np.frombuffer(ALPHABET.encode(), dtype=np.uint8)
-_IUPAC = "ACGTNRYSWKMBDHVU"
+IUPAC = "ACGTNRYSWKMBDHVU"
 
 
 def _encoding_table() -> Codes:
     """Byte -> code; 255 marks a byte that is no IUPAC letter. U reads as T, ambiguity codes as N."""
     table = np.full(256, 255, dtype=np.uint8)
-    for letter in _IUPAC:
+    for letter in IUPAC:
         code = max("ACGT".find("T" if letter == "U" else letter), -1)
         table[[ord(letter), ord(letter.lower())]] = N_CODE if code < 0 else code
     return table
@@ -64,6 +65,34 @@ def encode(sequence: str | bytes) -> Codes:
 def decode(codes: Codes) -> str:
     """The upper-case DNA string of integer codes, shape=(length,)."""
     return _LETTERS[codes].tobytes().decode()
+
+
+def centred(sequences: Sequence[str], width: int) -> Codes:
+    """Codes of DNA strings around their centres: N on both sides of shorter ones, longer ones cut on both sides.
+
+    Where an odd number of bases is missing or too many, the right side has the one more.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        n strings of any lengths, see `encode`.
+    width : int
+        bp.
+
+    Returns
+    -------
+    numpy.ndarray of uint8, shape=(n, width)
+    """
+    codes = np.full((len(sequences), width), N_CODE, dtype=np.uint8)
+    lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
+    for length in np.unique(lengths).tolist():
+        rows = np.flatnonzero(lengths == length)
+        # all of one length are encoded at one go
+        block = encode("".join(sequences[row] for row in rows.tolist())).reshape(len(rows), length)
+        taken = min(length, width)
+        to, cut = (width - taken) // 2, (length - taken) // 2
+        codes[rows, to : to + taken] = block[:, cut : cut + taken]
+    return codes
 
 
 def reverse_complement(codes: Codes) -> Codes:

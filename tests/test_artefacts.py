@@ -31,6 +31,19 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
     assert os.listdir(folder) == ["other"]
 
 
+def test_the_checksum_of_a_folder_is_that_of_its_files_and_their_names(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "inner" / "x.txt").write_text("ACGT")
+    same = artefacts.checksum(tmp_path / "a")
+    assert artefacts.checksum(tmp_path / "b") == same
+    (tmp_path / "b" / "inner" / "x.txt").write_text("ACGA")
+    assert artefacts.checksum(tmp_path / "b") != same
+    (tmp_path / "b" / "inner" / "x.txt").write_text("ACGT")
+    (tmp_path / "b" / "inner" / "x.txt").rename(tmp_path / "b" / "inner" / "y.txt")
+    assert artefacts.checksum(tmp_path / "b") != same
+
+
 def test_not_a_number_is_refused(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         artefacts.write_json(tmp_path / "x.json", {"auroc": float("nan")})

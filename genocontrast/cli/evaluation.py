@@ -1,5 +1,58 @@
-"""Evaluate the model on held-out chromosomes."""
+"""Evaluate the model on held-out chromosomes or on a table; find what leaks."""
 
-from genocontrast.cli.options import stage_app
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genocontrast.cli.options import Positive, stage_app
+from genocontrast.config import EvaluationConfig
 
 app = stage_app("evaluation", "Metrics with intervals, baselines, strand audit, embeddings and motifs.")
+_BOOTSTRAPS = EvaluationConfig().bootstraps
+_DATA_SET = (
+    "CSV or TSV (`sequence` and, for counts by class, `label`), FASTA, or BED and its kin; a folder with a part for "
+    "each class, or for each split"
+)
+
+
+@app.command("csv")
+def evaluate_on_table(
+    model: Annotated[Path, typer.Option("--model", help="Folder of a trained model.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="Labelled sequences: CSV or TSV (`sequence,label`), gzip or not; a folder.")
+    ],
+    json: Annotated[Path | None, typer.Option("--json", help="File to write the figures to.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="File for the probability of each sequence, tab-separated.")
+    ] = None,
+    positive: Positive = None,
+    bootstraps: Annotated[
+        int, typer.Option("--bootstraps", min=100, help="Resamples of the sequences for the intervals.")
+    ] = _BOOTSTRAPS,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the resamples.")] = 1,
+) -> None:
+    """Print MCC, accuracy, F1, AUROC and AUPRC of a model on a table, with 95 % intervals, and both strands' calls."""
+    from genocontrast.evaluation.tables import evaluate_file
+
+    evaluate_file(model, data, json, predictions, positive=positive, bootstraps=bootstraps, seed=seed)
+
+
+@app.command()
+def leakage(
+    train: Annotated[Path, typer.Option("--train", help=f"What was trained on: {_DATA_SET}.")],
+    test: Annotated[Path, typer.Option("--test", help="What is tested on, in any of these forms.")],
+    genome: Annotated[
+        Path | None, typer.Option("--genome", help="FASTA or 2bit file that regions lie on.", show_default="none")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="File to write the counts to.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File for the test examples that were seen, tab-separated.")
+    ] = None,
+    positive: Positive = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where any test example was seen.")] = False,
+) -> None:
+    """Count test examples that overlap, repeat or nearly repeat (half of their 12-mers) a training one."""
+    from genocontrast.evaluation.leakage_files import audit_files
+
+    audit_files(train, test, genome, json, out, positive=positive, strict=strict)

@@ -14,6 +14,11 @@ Results = Annotated[
     typer.Option("--results", help="Folder of this data set's results.", show_default="results/<name>"),
 ]
 
+Positive = Annotated[
+    str | None,
+    typer.Option("--positive", help="Label, file or folder of the positive class.", show_default="1, positive"),
+]
+
 
 def results_folder(results: Path | None, name: str) -> Path:
     """The folder given, or results/<name> below the working folder."""

@@ -91,9 +91,8 @@ def _checked(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64],
 
 def validation_temperature(model: Model, validation: PairCodes) -> float:
     """The temperature of a model's logits of the validation windows; see `fit_temperature`."""
-    inside = slice(validation.flank, validation.flank + validation.width)
-    windows = np.concatenate([validation.promoters[:, inside], validation.decoys[:, inside]])
-    return fit_temperature(model.logits_codes(windows), np.repeat([1, 0], len(validation)))
+    windows, labels = validation.windows()
+    return fit_temperature(model.logits_codes(windows), labels)
 
 
 def calibrated(logits: NDArray[Real], temperature: float = 1.0, prevalence: float | None = None) -> NDArray[Real]:

@@ -62,6 +62,12 @@ class PairCodes:
         """Length of a window without its flanks, bp."""
         return self.promoters.shape[1] - 2 * self.flank
 
+    def windows(self) -> tuple[Codes, NDArray[np.int64]]:
+        """The windows themselves, promoters first, shape=(n + m, width), and their labels."""
+        inner = slice(self.flank, self.flank + self.width)
+        codes = np.concatenate([self.promoters[:, inner], self.decoys[:, inner]])
+        return codes, np.repeat([1, 0], [len(self.promoters), len(self.decoys)])
+
 
 def pair_codes(examples: pd.DataFrame, genome: Genome, split: Split, flank: int) -> PairCodes:
     """Read the windows of one split's pairs.
@@ -250,7 +256,5 @@ def training_batches(
 
 def validation_batches(pairs: PairCodes, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
     """The windows themselves and their labels, in order: codes, shape=(k, width), and labels, shape=(k,)."""
-    inner = slice(pairs.flank, pairs.flank + pairs.width)
-    codes = torch.from_numpy(np.concatenate([pairs.promoters[:, inner], pairs.decoys[:, inner]]))
-    labels = torch.arange(2).flip(0).repeat_interleave(torch.tensor([len(pairs.promoters), len(pairs.decoys)]))
+    codes, labels = map(torch.from_numpy, pairs.windows())
     return DataLoader(TensorDataset(codes, labels), batch_size=batch_size)
