@@ -13,11 +13,13 @@ from genocontrast.encoders.views.codes import (
     without_mask,
 )
 from genocontrast.encoders.views.combining import Choice, Compose
+from genocontrast.encoders.views.description import VIEWS, from_config, to_config
 from genocontrast.encoders.views.kernels import shift
 from genocontrast.encoders.views.moving import Crop, Deletion, Insertion, Inversion, Rotation, Shift, Translocation
 from genocontrast.encoders.views.view import View
 
 __all__ = [
+    "VIEWS",
     "Choice",
     "Compose",
     "Crop",
@@ -32,11 +34,13 @@ __all__ = [
     "Shift",
     "Translocation",
     "View",
+    "from_config",
     "mask_of",
     "one_hot",
     "reverse_complement",
     "reverse_complement_codes",
     "shift",
+    "to_config",
     "with_mask",
     "without_mask",
 ]
