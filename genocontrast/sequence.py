@@ -19,6 +19,9 @@ Codes = NDArray[np.uint8]
 
 ALPHABET = "ACGTN"
 N_CODE = 4
+MASKED = np.uint8(0x08)
+"""Bit of a soft-masked (lower-case) base, beside the code in the lower three bits, where bases are packed."""
+CODE_BITS = np.uint8(0x07)
 MAX_K = 12
 _LETTERS = np.frombuffer(ALPHABET.encode(), dtype=np.uint8)
 IUPAC = "ACGTNRYSWKMBDHVU"

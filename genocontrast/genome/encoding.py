@@ -11,11 +11,8 @@ import numpy as np
 from genocontrast.artefacts import PathLike, existing
 from genocontrast.errors import FileFormatError
 from genocontrast.genome.tables import reading, refuse_truncated, truncated
-from genocontrast.sequence import ENCODING
+from genocontrast.sequence import ENCODING, MASKED
 
-MASKED = np.uint8(0x08)
-"""Bit of a soft-masked (lower-case) base, beside the code in the lower three bits."""
-CODE_BITS = np.uint8(0x07)
 _LOWER_CASE = np.array([chr(byte).islower() for byte in range(128)] + [False] * 128)
 _PACKED = np.where(_LOWER_CASE & (ENCODING != 255), ENCODING | MASKED, ENCODING).astype(np.uint8).tobytes()
 _NOT_DNA = b"\xff"

@@ -16,10 +16,19 @@ from genocontrast.artefacts import PathLike, existing
 from genocontrast.compiled import compiled
 from genocontrast.errors import FileFormatError, NamingError, RegionError, ShapeError
 from genocontrast.genome.cache import cache_folder, content_checksum, file_identity, read_cache, write_cache
-from genocontrast.genome.encoding import CODE_BITS, MASKED, is_two_bit, read_packed
+from genocontrast.genome.encoding import is_two_bit, read_packed
 from genocontrast.genome.regions import by_chromosome, check_columns, refuse_outside, resize
 from genocontrast.genome.tables import is_bgzip, is_gzip
-from genocontrast.sequence import N_CODE, BaseCounts, Codes, decode, one_hot, reverse_complement
+from genocontrast.sequence import (
+    CODE_BITS,
+    MASKED,
+    N_CODE,
+    BaseCounts,
+    Codes,
+    decode,
+    one_hot,
+    reverse_complement,
+)
 
 _log = logging.getLogger(__name__)
 _CHUNK = 1 << 20
