@@ -376,6 +376,9 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Numbers of the network while it trains; auto: bfloat16 where the device multiplies in it (CUDA, CPUs with AMX).
     A trained model computes in float32."""
+    views: list[dict[str, dict[str, Any] | None]] = []
+    """Random changes of every training window, one after another, each a view of `genocontrast.encoders.views` by its
+    name and parameters, such as {mutation: {rate: 0.05}}."""
     pretraining: PretrainingConfig = PretrainingConfig()
     curriculum: list[Tier] = []
     """Easier decoys to train on before the matched ones, in this order, from `negatives.tiers`."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from genocontrast.contrast.bank import BankExport, MemoryBank, MomentumEncoder
     from genocontrast.contrast.cache import cached_backward
     from genocontrast.contrast.distributed.gathered import gathered_info_nce, ring_info_nce
+    from genocontrast.contrast.distributed.rows import gather_rows
     from genocontrast.contrast.geometry import energy
     from genocontrast.contrast.harmony import harmonise
     from genocontrast.contrast.loss import ContrastiveLoss, info_nce
@@ -20,6 +21,7 @@ __all__ = [
     "MomentumEncoder",
     "cached_backward",
     "energy",
+    "gather_rows",
     "gathered_info_nce",
     "harmonise",
     "info_nce",
@@ -33,6 +35,7 @@ _HOME = {
     "MomentumEncoder": "bank",
     "cached_backward": "cache",
     "energy": "geometry",
+    "gather_rows": "distributed.rows",
     "gathered_info_nce": "distributed.gathered",
     "harmonise": "harmony",
     "info_nce": "loss",

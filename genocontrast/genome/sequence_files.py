@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from genocontrast.errors import FileFormatError
-from genocontrast.genome.encoding import CODE_BITS, read_packed
+from genocontrast.genome.encoding import read_packed
 from genocontrast.genome.tables import reading, suffix
-from genocontrast.sequence import decode
+from genocontrast.sequence import CODE_BITS, decode
 
 FASTA = (".fa", ".fasta", ".fna")
 HEADER = "begin the file with a line `sequence,label`; commas or tabs, more columns are ignored"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
@@ -9,11 +11,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from genocontrast.config import TrainingConfig
-from genocontrast.contrast import ContrastiveLoss, gathered_info_nce, info_nce
+from genocontrast.contrast import ContrastiveLoss, gather_rows, gathered_info_nce, info_nce
 from genocontrast.encoders import Encoded, Encoder
 from genocontrast.encoders.views import one_hot, reverse_complement
 from genocontrast.training.data import Batch, PairCodes, training_batches, validation_batches
-from genocontrast.training.steps import SteppedModule
+from genocontrast.training.steps import SteppedModule, check_views
 
 
 class PromoterModule(SteppedModule):
@@ -42,6 +44,7 @@ class PromoterModule(SteppedModule):
         validation_pairs: PairCodes,
         seed: int,
     ) -> None:
+        check_views(config, train_pairs.width)
         super().__init__(network, config, config.epochs, seed)
         self.train_pairs, self.validation_pairs = train_pairs, validation_pairs
         self.surrogate_head = nn.Linear(network.feature_dim, 1)
@@ -59,7 +62,7 @@ class PromoterModule(SteppedModule):
 
     def losses(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The losses of one batch, unweighted; those of weight 0 are left out."""
-        windows = [one_hot(each) for each in batch]
+        windows = [one_hot(each) for each in (*map(self.seen, batch[:3]), batch.surrogates)]
         if self.network.strand == "free":
             # what the other encoders know by construction, it can learn only from examples
             windows[1] = reverse_complement(windows[1])
@@ -98,16 +101,15 @@ class PromoterModule(SteppedModule):
     def _contrast(self, promoters: Tensor, views: Tensor, decoys: Tensor) -> ContrastiveLoss:
         """InfoNCE: all promoters are one class, the decoys of the batch its negatives, a promoter's own one twice."""
         one_class = torch.zeros(len(promoters), dtype=torch.long, device=promoters.device)
-        compare = gathered_info_nce if self.trainer.world_size > 1 else info_nce
-        return compare(
-            promoters,
-            views,
-            temperature=self.config.temperature,
-            hard=decoys[:, None],
-            bank=decoys,
-            labels=one_class,
-            symmetric=False,
-        )
+        shared: dict[str, Any] = {
+            "temperature": self.config.temperature,
+            "hard": decoys[:, None],
+            "labels": one_class,
+            "symmetric": False,
+        }
+        if self.trainer.world_size > 1:
+            return gathered_info_nce(promoters, views, bank=gather_rows(decoys), **shared)
+        return info_nce(promoters, views, bank=decoys, **shared)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collect the logits of the windows themselves."""

@@ -19,9 +19,9 @@ from genocontrast.config import TrainingConfig
 from genocontrast.contrast import gathered_info_nce, info_nce
 from genocontrast.encoders import Encoder, StrandEncoder
 from genocontrast.encoders.views import one_hot, reverse_complement
-from genocontrast.errors import PoolError
+from genocontrast.errors import ConfigError, PoolError
 from genocontrast.sequence import N_CODE
-from genocontrast.training.steps import SteppedModule
+from genocontrast.training.steps import SteppedModule, check_views
 
 if TYPE_CHECKING:
     from genocontrast.genome import Genome
@@ -197,6 +197,13 @@ class PretrainingModule(SteppedModule):
     headline = ("locus found", "validation_accuracy")
 
     def __init__(self, network: StrandEncoder, config: TrainingConfig, loci: Loci, seed: int) -> None:
+        check_views(config, loci.width)
+        if config.strand != "free" and not (config.max_shift or config.views):
+            raise ConfigError(
+                "two views of a locus are the same window, so that there is nothing to learn",
+                value=config.max_shift,
+                remedy="set training.max_shift above 0, or name training.views",
+            )
         super().__init__(network, config, config.pretraining.epochs, seed)
         self.train_loci, self.held_out_loci = held_out(loci)
         self.hidden_head = nn.Linear(network.architecture["width"], 4 * network.architecture["stride"])
@@ -227,8 +234,9 @@ class PretrainingModule(SteppedModule):
 
     def _found(self, network: Encoder, batch: LocusBatch) -> tuple[dict[str, Tensor], Tensor]:
         assert isinstance(network, StrandEncoder)
+        # hidden bases must lie where they are: of the first view none moves
         seen = one_hot(batch.first.masked_fill(batch.hidden, N_CODE))
-        second = one_hot(batch.second)
+        second = one_hot(self.seen(batch.second) if network.training else batch.second)
         if network.strand == "free":
             second = reverse_complement(second)
         strands = network.along(torch.cat([seen, second, one_hot(batch.neighbours)]))

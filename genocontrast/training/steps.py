@@ -17,7 +17,8 @@ from torch.optim.swa_utils import AveragedModel
 from genocontrast.config import TrainingConfig
 from genocontrast.contrast import harmonise
 from genocontrast.encoders import Encoder
-from genocontrast.errors import ModelError
+from genocontrast.encoders.views import Compose, from_config
+from genocontrast.errors import ConfigError, ModelError
 
 WARM_UP = 0.2
 """Share of the steps in which the learning rate rises."""
@@ -49,6 +50,7 @@ class SteppedModule(LightningModule, ABC):
         self.average: AveragedModel | None = None
         if config.average:
             self.average = AveragedModel(network, multi_avg_fn=_moving_average(config.average)).requires_grad_(False)
+        self.views = Compose(tuple(map(from_config, config.views)))
         self.sums: dict[str, Tensor] = {}
         self.epoch_metrics: dict[str, float] = {}
 
@@ -73,6 +75,11 @@ class SteppedModule(LightningModule, ABC):
         """Seed dropout by epoch and batch, so that a resumed training repeats it."""
         place = (self.seed * 100_003 + self.current_epoch) * 100_003 + batch_idx
         torch.manual_seed(place * self.trainer.world_size + self.global_rank)
+        self.chance = torch.Generator(self.device).manual_seed(torch.initial_seed())
+
+    def seen(self, codes: Tensor) -> Tensor:
+        """Views of windows, as configured, uint8, shape=(n, length)."""
+        return self.views(codes, self.chance) if self.views.views else codes
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One step on the losses of one batch."""
@@ -133,6 +140,33 @@ class SteppedModule(LightningModule, ABC):
                 if parameter.grad is not None:
                     dist.all_reduce(parameter.grad)
                     parameter.grad /= self.trainer.world_size
+
+
+def check_views(config: TrainingConfig, width: int) -> None:
+    """Refuse views that teach nothing, or that the rest of the training does not bear.
+
+    Raises
+    ------
+    ConfigError
+    """
+    views = Compose(tuple(map(from_config, config.views)))
+    if views.flank:
+        raise ConfigError(
+            "a view takes flanks of its own", value=views.flank, remedy="move windows by training.max_shift instead"
+        )
+    if config.views and config.strand != "free" and views.changes_only_strand(width):
+        raise ConfigError(
+            f"a {config.strand} encoder gives a window and its reverse complement one embedding, so that these "
+            "training.views teach it nothing (similarity 1, no gradient)",
+            value=config.views,
+            remedy="leave them out, or add crop, mutation or others; only strand free learns from reverse complements",
+        )
+    if config.orientation == "stranded" and "reverse_complement" in str(config.views):
+        raise ConfigError(
+            "a stranded encoder learns the strand that windows are given on, and reverse_complement hides it",
+            value=config.views,
+            remedy="leave that view out",
+        )
 
 
 def _share_of_peak(step: int, steps: int) -> float:

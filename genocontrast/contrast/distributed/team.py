@@ -69,6 +69,13 @@ class Team(NamedTuple):
         return result[: self.own]
 
 
+def gathered_sizes(rows: Tensor, group: dist.ProcessGroup | None) -> tuple[int, ...]:
+    """How many rows each rank brings."""
+    sizes = torch.empty(dist.get_world_size(group), dtype=torch.long, device=rows.device)
+    _all_gather(sizes, torch.tensor([len(rows)], device=rows.device), group=group)
+    return tuple(sizes.tolist())
+
+
 def agree(
     arguments: Arguments,
     symmetric: bool,
