@@ -55,7 +55,7 @@ def run(config: Config, results: Path) -> None:
     chosen = min(rounds, key=lambda each: each.best["validation_loss"])
     inputs = {"examples": source, "genome": Path(config.genome.fasta)}
     if config.training.encoder == "kmers":
-        inputs["kmers"] = _vectors(results)
+        inputs["kmers"] = vectors_file(results)
     if config.training.mined_rounds:
         inputs |= {"pool": results / "negatives" / "pool.parquet", "balance": results / "negatives" / "balance.json"}
     record = provenance("training", {**config.training.model_dump(), "seed": config.seed}, inputs)
@@ -74,7 +74,7 @@ def train(config: Config, results: Path, examples: pd.DataFrame, genome: Genome,
 
     # before the first training, which takes its time: what mining lacks is said at once
     mine = miner(config, results, examples, genome) if config.training.mined_rounds else None
-    kmers = _kmers(config, results)
+    kmers = initial_vectors(config, results)
     rounds = [Round(fit(examples, genome, config.training, kmers, seed=config.seed, checkpoints=checkpoints))]
     if mine is None:
         return rounds
@@ -88,17 +88,18 @@ def train(config: Config, results: Path, examples: pd.DataFrame, genome: Genome,
     return rounds
 
 
-def _vectors(results: Path) -> Path:
+def vectors_file(results: Path) -> Path:
+    """Where the vectors lie that an encoder of k-mers starts with."""
     return results / "kmers" / "kmers.h5ad"
 
 
-def _kmers(config: Config, results: Path) -> KmerEmbedding | None:
+def initial_vectors(config: Config, results: Path) -> KmerEmbedding | None:
     """The vectors that training starts with; None where it starts with none."""
     if config.training.encoder != "kmers":
         return None
     from genocontrast.kmers import KmerEmbedding
 
-    return KmerEmbedding.load(_vectors(results))
+    return KmerEmbedding.load(vectors_file(results))
 
 
 def miner(config: Config, results: Path, examples: pd.DataFrame, genome: Genome) -> Callable[[Model], Mined]:
