@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 21
 """Bases of windows that are held and scored at a time: it bounds the memory, however many windows there are."""
+BATCH = 1024
+"""Windows in a batch of the network: on a CPU a third faster than the 256 that training examples are scored in."""
 MOSTLY_N = 0.5
 """A window with a larger fraction of N says little of its sequence."""
 
@@ -45,7 +47,8 @@ class Scorer:
 
     def strands(self, codes: Codes) -> NDArray[np.float32]:
         """Probabilities of windows as they stand and of their reverse complements, (n, length) -> (n, 2)."""
-        options: dict[str, Any] = {} if self.prevalence is None else {"prevalence": self.prevalence}
+        options: dict[str, Any] = {"batch_size": BATCH}
+        options |= {} if self.prevalence is None else {"prevalence": self.prevalence}
         forward = self.model.score_codes(codes, **options)
         both = self.model.score_codes(reverse_complement(codes), **options) if self.one_strand else forward
         return np.stack([forward, both], axis=1)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from genocontrast.report.figures import curve_colours
-from genocontrast.report.svg import Panel, draw, line_label, ticks
+from genocontrast.report.svg import Panel, draw, line_label, shorten, ticks
 from genocontrast.report.tables import Table
 from genocontrast.report.wording import estimate, listing, number
 
@@ -29,7 +29,9 @@ def scan_panel(scan: Mapping[str, Any]) -> Panel:
                 axes.plot(
                     each["false_positives_per_mb"], each["recall"]["value"], "o", color=colours[name], markersize=5
                 )
-            line_label(axes, 0.97, 0.05 + 0.08 * line, name, colours[name], ha="right", transform=axes.transAxes)
+            line_label(
+                axes, 0.97, 0.05 + 0.08 * line, shorten(name), colours[name], ha="right", transform=axes.transAxes
+            )
         axes.set(xlabel="False positives per Mb", ylabel="Recall of start sites", ylim=(0, 1.01))
         axes.set_xlim(left=0)
         ticks(axes, x=5, y=5)

@@ -122,7 +122,7 @@ def test_a_given_prevalence_reaches_the_model_and_none_does_not(known_model):
     codes = np.zeros((2, WIDTH), np.uint8)
     Scorer(model)(codes)
     Scorer(model, 0.01)(codes)
-    assert model.asked == [{}, {}, {"prevalence": 0.01}, {"prevalence": 0.01}]
+    assert [asked.get("prevalence", "none") for asked in model.asked] == ["none", "none", 0.01, 0.01]
     assert Scorer(known_model(gc_fraction, WIDTH))(codes).tolist() == [0, 0]
 
 
