@@ -28,6 +28,8 @@ RESERVED = (
 )  # fmt: skip
 """Columns of the stage's tables, which no track may be called."""
 Tier = Literal["random", "gc", "open", "nearby"]
+AUDITED_TIERS: tuple[Tier, ...] = ("random", "gc", "open")
+"""Tiers of the shortcut audit, the easiest first; `nearby` has the promoters only that have such a neighbour."""
 Position = Literal["five_prime", "summit"]
 SIMULATED_MEGABASES = 10.0
 """Size of the simulated genome, Mb."""
@@ -424,6 +426,16 @@ class EvaluationConfig(Section):
     training sequence anew, and fits vectors to a window without overlapping k-mers."""
     binding_sites: dict[str, FilePath] = {}
     """Measured binding sites (ChIP-exo and the like) by factor, BED or narrowPeak: their k-mers are measured, too."""
+    scan: bool = True
+    """Scan the test split from end to end, as a user of the model would, and compare its calls with the TSSs."""
+    scan_stride: int | None = Field(None, ge=1)
+    """Step between the windows of the scan, bp, at most their width; null: a fifth of the width. Smaller steps find the
+    best window more exactly and take longer in proportion."""
+    shortcut_audit: bool = True
+    """Train the model on each easier tier of decoys as well (random, gc and open, of those in `negatives.tiers`), and
+    test each model on every tier: what was learned, and what only looks like it."""
+    shortcut_epochs: int | None = Field(None, ge=1)
+    """Largest number of passes in these further trainings; null: as many as `training.epochs`."""
 
 
 class ReportConfig(Section):
@@ -446,6 +458,22 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     report: ReportConfig = ReportConfig()
+
+    @property
+    def shortcut_tiers(self) -> list[Tier]:
+        """Tiers that a further model is trained on, the easiest first."""
+        wanted = self.negatives.tiers if self.evaluation.shortcut_audit else []
+        return [tier for tier in AUDITED_TIERS if tier in wanted]
+
+    @model_validator(mode="after")
+    def _scan_leaves_no_gap(self) -> Self:
+        stride, width = self.evaluation.scan_stride, self.genome.width
+        if stride is not None and stride > width:
+            raise ValueError(
+                f"evaluation.scan_stride is {stride} bp and a window {width} bp: the scan would leave gaps; set it to "
+                f"{width} or less"
+            )
+        return self
 
     @model_validator(mode="after")
     def _mining_keeps_the_balance(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genocontrast.cli.options import Positive, stage_app
+from genocontrast.cli.options import ConfigFile, Positive, Results, results_folder, stage_app
 from genocontrast.config import TableConfig
 
 app = stage_app("training", "Train the strand-tied encoder on promoters and matched decoys; resumes after a kill.")
@@ -44,3 +44,17 @@ def train_on_tables(
     model = train_tables(train, dev, out, settings.changed(seed, epochs), positive=positive)
     best = min(model.history, key=lambda row: row["validation_loss"])
     typer.echo(f"windows of {model.width:,} bp, best epoch {best['epoch']}: {out}")
+
+
+@app.command()
+def tier(
+    config: ConfigFile,
+    tier: Annotated[str, typer.Option("--tier", help="Decoys to train on: random, gc, open or nearby.")],
+    results: Results = None,
+) -> None:
+    """Train on easier decoys for the same promoters, for the shortcut audit; resumes after a kill."""
+    from genocontrast.config import load_config
+    from genocontrast.training.tiers import run_tier
+
+    settings = load_config(config)
+    run_tier(settings, results_folder(results, settings.name), tier)

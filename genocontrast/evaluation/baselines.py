@@ -7,7 +7,7 @@ validation split. Second-order terms let a covariate count whose spread, and not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,15 +105,35 @@ def fit_baseline(
     Baseline
         Of equally good ones the most regularised.
     """
-    best: tuple[float, float, Floats] | None = None
+    classifier, c = _tuned(x, labels, rows, degree)
+    return Baseline(name, 1 / (1 + np.exp(-classifier.decision_function(x))), c)
+
+
+def kmer_scorer(examples: pd.DataFrame, codes: Codes) -> Callable[[Codes], Floats]:
+    """The 4-mer baseline as a function of windows, for scans: its promoter probability, shape=(m, length) -> (m,).
+
+    Parameters
+    ----------
+    examples, codes
+        As in `fit_baselines`.
+    """
+    labels = examples["label"].to_numpy()
+    rows: dict[Split, np.ndarray] = {split: (examples["split"] == split).to_numpy() for split in SPLITS}
+    classifier, _ = _tuned(kmer_frequencies(codes, BASELINE_K), labels, rows, 1)
+    return lambda windows: classifier.predict_proba(kmer_frequencies(windows, BASELINE_K))[:, 1]
+
+
+def _tuned(x: Floats, labels: np.ndarray, rows: Mapping[Split, np.ndarray], degree: int) -> tuple[Pipeline, float]:
+    """The classifier of highest validation AUROC, and its C; of equals the most regularised one."""
+    best: tuple[float, Pipeline, float] | None = None
     for c in REGULARISATION:
         classifier = _classifier(c, degree).fit(x[rows["train"]], labels[rows["train"]])
-        scores = classifier.decision_function(x)
-        reached = auroc(labels[rows["validation"]], scores[rows["validation"]])
+        scores = classifier.decision_function(x[rows["validation"]])
+        reached = auroc(labels[rows["validation"]], scores)
         if best is None or reached > best[0]:
-            best = (reached, c, scores)
+            best = (reached, classifier, c)
     assert best is not None
-    return Baseline(name, 1 / (1 + np.exp(-best[2])), best[1])
+    return best[1], best[2]
 
 
 def _classifier(c: float, degree: int) -> Pipeline:

@@ -16,6 +16,7 @@ from genocontrast.evaluation.kmer_sets import KmerSet, motif_kmers, site_kmers
 from genocontrast.evaluation.kmer_space import composition_of, kmer_space, sources_of, why_not
 from genocontrast.evaluation.reading import find_motifs, write_motifs_meme
 from genocontrast.evaluation.scan import composition
+from genocontrast.evaluation.scan_stage import write_scan
 from genocontrast.examples import HARD, read_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.regions import read_regions
@@ -51,6 +52,7 @@ def run(config: Config, results: Path) -> None:
     write_parquet(folder / "predictions.parquet", found.predictions, record)
     write_embeddings(folder / "embeddings.h5ad", found.embeddings, record)
     _write_motifs(folder, model, examples[examples["split"] == "test"], genome, config, record)
+    write_scan(folder, model, examples, genome, config, record)
     space = _space(embedding, genome, config, results)
     write_json(folder / "kmer_space.json", {"provenance": record, **space})
 
@@ -101,6 +103,9 @@ def _record(config: Config, results: Path) -> dict[str, Any]:
     vectors = results / "kmers" / "kmers.h5ad"
     if vectors.is_file():
         inputs |= {"kmers": vectors, "genome": results / "genome" / "genome.json"}
+    if settings.scan:
+        places = ("genome.json", "evidence.parquet", "open_chromatin.parquet")
+        inputs |= {Path(name).stem: results / "genome" / name for name in places}
     # the paths stand among the inputs, by name and checksum
     options = settings.model_dump(exclude={"motif_database", "truth", "binding_sites"})
     return provenance("evaluation", {**options, "seed": config.seed}, inputs)

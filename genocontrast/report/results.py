@@ -27,6 +27,8 @@ OPTIONAL = {
     "evaluation/embeddings.h5ad": "embeddings of the test examples",
     "evaluation/motifs.json": "motifs",
     "evaluation/kmer_space.json": "what the k-mer vectors know of motifs",
+    "evaluation/shortcut.json": "the shortcut audit",
+    "evaluation/scan.json": "the genome scan",
     "kmers/kmers.h5ad": "k-mer vectors",
 }
 """Files that may be absent, and what the report then lacks."""
@@ -68,6 +70,8 @@ class Results:
     embeddings: Vectors | None
     kmers: Vectors | None
     kmer_space: dict[str, Any] | None = None
+    shortcut: dict[str, Any] | None = None
+    scan: dict[str, Any] | None = None
 
     @property
     def missing(self) -> list[str]:
@@ -108,6 +112,8 @@ def read_results(folder: Path) -> Results:
         embeddings=_read_vectors(folder / "evaluation/embeddings.h5ad"),
         kmers=_read_vectors(folder / "kmers/kmers.h5ad"),
         kmer_space=_read_optional(folder / "evaluation/kmer_space.json"),
+        shortcut=_read_optional(folder / "evaluation/shortcut.json"),
+        scan=_read_optional(folder / "evaluation/scan.json"),
     )
 
 

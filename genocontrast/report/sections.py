@@ -28,6 +28,8 @@ from genocontrast.report.limits import known_limits
 from genocontrast.report.maps import embedding_panels, kmer_panels, logo
 from genocontrast.report.methods import methods
 from genocontrast.report.results import Results
+from genocontrast.report.scan import scan_panel, scan_sentence, scan_table
+from genocontrast.report.shortcut import shortcut_panel, shortcut_sentences, shortcut_table
 from genocontrast.report.svg import Panel
 from genocontrast.report.tables import (
     artefact_table,
@@ -85,6 +87,8 @@ def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> 
         _examples(results),
         _balance(results, config),
         _performance(results),
+        _shortcut(results),
+        _scan(results),
         _strand(results),
         _training(results),
         _embedding(results, config),
@@ -180,6 +184,31 @@ def _performance(results: Results) -> Section:
         Block("tables", [probe_table(metrics["probes"])]),
     ]
     return Section("performance", "Performance", blocks)
+
+
+def _shortcut(results: Results) -> Section:
+    shortcut = results.shortcut
+    if not shortcut or not shortcut["run"]:
+        return Section("shortcut", "Shortcuts", [_absent("The model was not trained on easier decoys in this run.")])
+    blocks = [
+        Block("prose", shortcut_sentences(shortcut)),
+        Block("panels", [shortcut_panel(shortcut)]),
+        Block("tables", [shortcut_table(shortcut)]),
+    ]
+    return Section("shortcut", "Shortcuts", blocks)
+
+
+def _scan(results: Results) -> Section:
+    scan = results.scan
+    if not scan or not scan["run"]:
+        why = f": {scan['reason']}" if scan else ""
+        return Section("scan", "Genome scan", [_absent(f"The test split was not scanned in this run{why}.")])
+    blocks = [
+        Block("prose", [scan_sentence(scan)]),
+        Block("panels", [scan_panel(scan)]),
+        Block("tables", [scan_table(scan)]),
+    ]
+    return Section("scan", "Genome scan", blocks)
 
 
 def _strand(results: Results) -> Section:

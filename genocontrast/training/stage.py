@@ -57,7 +57,7 @@ def run(config: Config, results: Path) -> None:
         return  # the first process writes
     inputs = {"examples": source, "genome": Path(config.genome.fasta)}
     if config.training.encoder == "kmers":
-        inputs["kmers"] = _vectors(results)
+        inputs["kmers"] = vectors_file(results)
     if config.training.mined_rounds:
         inputs |= {"pool": results / "negatives" / "pool.parquet", "balance": results / "negatives" / "balance.json"}
     if config.training.pretraining.windows != "none":
@@ -89,7 +89,7 @@ def train(config: Config, results: Path, examples: pd.DataFrame, genome: Genome,
     # before the first training, which takes its time: what mining and the curriculum lack is said at once
     mine = miner(config, results, hard, genome) if config.training.mined_rounds else None
     lessons = [_of_tier(examples, tier, results) for tier in config.training.curriculum]
-    kmers = _kmers(config, results)
+    kmers = initial_vectors(config, results)
     start = pretrained(config, results, hard, genome, checkpoints / "pretraining")
     for number, lesson in enumerate(lessons, 1):
         easier = pd.concat([lesson[lesson["split"] == "train"], hard[hard["split"] == "validation"]])
@@ -142,17 +142,18 @@ def _of_tier(examples: pd.DataFrame, tier: str, results: Path) -> pd.DataFrame:
     return found
 
 
-def _vectors(results: Path) -> Path:
+def vectors_file(results: Path) -> Path:
+    """Where the vectors lie that an encoder of k-mers starts with."""
     return results / "kmers" / "kmers.h5ad"
 
 
-def _kmers(config: Config, results: Path) -> KmerEmbedding | None:
+def initial_vectors(config: Config, results: Path) -> KmerEmbedding | None:
     """The vectors that training starts with; None where it starts with none."""
     if config.training.encoder != "kmers":
         return None
     from genocontrast.kmers import KmerEmbedding
 
-    return KmerEmbedding.load(_vectors(results))
+    return KmerEmbedding.load(vectors_file(results))
 
 
 def miner(config: Config, results: Path, examples: pd.DataFrame, genome: Genome) -> Callable[[Model], Mined]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
-from genocontrast.sequence import one_hot
+from genocontrast.sequence import decode, encode, one_hot, reverse_complement
 
 
 class Answer(NamedTuple):
@@ -87,5 +90,44 @@ def make_examples():
                 "evidence": "",
             }
         )
+
+    return build
+
+
+class KnownModel:
+    """A model whose answer is any function of windows; `asked` keeps the options of each call."""
+
+    def __init__(self, score: Callable[[np.ndarray], np.ndarray], width: int, strand: str = "tied") -> None:
+        self.score, self.width, self.provenance, self.asked = score, width, {}, []
+        self.network = SimpleNamespace(strand=strand)
+
+    def score_codes(self, codes: np.ndarray, **options: float) -> np.ndarray:
+        self.asked.append(options)
+        return np.asarray(self.score(codes), np.float32)
+
+
+@pytest.fixture
+def known_model():
+    return KnownModel
+
+
+def word_places(codes: np.ndarray, word: str) -> np.ndarray:
+    """Where a word begins in each window, shape=(n, length) -> (n, length - len(word) + 1)."""
+    letters = encode(word)
+    return (sliding_window_view(codes, len(letters), axis=1) == letters).all(2)
+
+
+@pytest.fixture
+def near_centre():
+    """Probability that falls with the distance of a word, on either strand, from the window's centre; 0 without it."""
+
+    def build(word: str) -> Callable[[np.ndarray], np.ndarray]:
+        def score(codes: np.ndarray) -> np.ndarray:
+            there = word_places(codes, word) | word_places(codes, decode(reverse_complement(encode(word))))
+            away = np.abs(np.arange(there.shape[1]) + len(word) // 2 - codes.shape[1] // 2)
+            nearest = np.where(there, away, codes.shape[1]).min(1)
+            return 1 - nearest / codes.shape[1]
+
+        return score
 
     return build

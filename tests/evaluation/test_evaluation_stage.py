@@ -23,7 +23,15 @@ from genocontrast.sequence import decode
 from genocontrast.training.model import Model
 
 WIDTH = 60
-FILES = ["embeddings.h5ad", "kmer_space.json", "metrics.json", "motifs.json", "motifs.meme", "predictions.parquet"]
+FILES = [
+    "embeddings.h5ad",
+    "kmer_space.json",
+    "metrics.json",
+    "motifs.json",
+    "motifs.meme",
+    "predictions.parquet",
+    "scan.json",
+]
 
 
 @pytest.fixture
@@ -253,7 +261,7 @@ def test_single_class_and_missing_columns_are_named_errors(data, stand_in):
 
 def config(fasta, **evaluation):
     genome = {"fasta": str(fasta), "promoters": "genes.gtf", "signal": ["atac.bw"], "upstream": 40, "downstream": 20}
-    return parse_config({"name": "x", "genome": genome, "evaluation": {"bootstraps": 100, **evaluation}})
+    return parse_config({"name": "x", "genome": genome, "evaluation": {"bootstraps": 100, "scan": False, **evaluation}})
 
 
 def test_stage_writes_its_files_and_the_same_bytes_again(data, tmp_path):

@@ -345,6 +345,58 @@ def make_kmer_space():
     return {"run": True, "k": 4, "permutations": 999, "truths": truths}
 
 
+def make_shortcut():
+    """The model and two baselines of three tiers, each learned best where it was learned; `open` is absent."""
+    tiers = ["random", "gc", "hard"]
+    figures = [
+        {
+            "name": name,
+            "trained": trained,
+            "tested": tested,
+            "pairs": 90,
+            "auroc": interval(0.95 - 0.1 * rank - 0.05 * abs(i - j) - 0.02 * max(j - i, 0)),
+        }
+        for rank, name in enumerate(["model", "4-mer", "GC only"])
+        for i, trained in enumerate(tiers)
+        for j, tested in enumerate(tiers)
+    ]
+    gains = [{"trained": tier, "difference": interval(gain)} for tier, gain in (("random", 0.14), ("gc", 0.07))]
+    return {
+        "provenance": {},
+        "run": True,
+        "tiers": tiers,
+        "figures": figures,
+        "gains": gains,
+        "absent": {"open": "too few pairs (test 3; each split needs 10)"},
+        "epochs": {"random": 4, "gc": 4, "hard": 24},
+    }
+
+
+def scan_scorer(name, recall, precision, rate, open_chromatin=True):
+    part = {"calls": 120, "recall": interval(recall), "precision": interval(precision), "false_positives": 40}
+    part |= {"false_positives_per_mb": rate, "loci": 100, "megabases": 1.8}
+    steps = np.linspace(0, 1, 20)
+    curve = {"threshold": (1 - steps).tolist(), "recall": (recall * steps).tolist()}
+    curve |= {"precision": [precision] * 20, "false_positives_per_mb": (rate * steps).tolist()}
+    histogram = {"from": [0, 100], "calls": [80, 40]}
+    return {
+        **part,
+        "name": name,
+        "threshold": 0.7,
+        "false_positives_on_other_evidence": 7,
+        "distance": {"median": 61.0, "quantiles": {}, "histogram": histogram, "without_site_on_chromosome": 0},
+        "curve": curve,
+        "open_chromatin": dict(part, calls=33) if open_chromatin else None,
+    }
+
+
+def make_scan():
+    scorers = [scan_scorer("model", 0.6, 0.5, 22.0), scan_scorer("4-mer", 0.5, 0.4, 30.0)]
+    scorers.append(scan_scorer("random positions", 0.2, 0.17, 60.0, open_chromatin=False))
+    counts = {"stride": 60, "width": 300, "tolerance": 200, "windows": 30_000, "sites": 110, "loci": 100}
+    return {"provenance": {}, "run": True, **counts, "megabases": 1.8, "threshold": {}, "scorers": scorers}
+
+
 def write_results(folder, vectors=True, **changes):
     """Write results/<name>; a part that is given replaces the standard one, None leaves it out."""
     rng = np.random.default_rng(7)
@@ -371,6 +423,8 @@ PARTS = {
     "evaluation/metrics.json": make_metrics,
     "evaluation/motifs.json": make_motifs,
     "evaluation/kmer_space.json": make_kmer_space,
+    "evaluation/shortcut.json": make_shortcut,
+    "evaluation/scan.json": make_scan,
 }
 
 
@@ -406,6 +460,8 @@ balance = pytest.fixture(make_balance)
 metrics = pytest.fixture(make_metrics)
 motifs = pytest.fixture(make_motifs)
 kmer_space = pytest.fixture(make_kmer_space)
+shortcut = pytest.fixture(make_shortcut)
+scan = pytest.fixture(make_scan)
 
 
 @pytest.fixture
@@ -443,6 +499,10 @@ def hostile_page(tmp_path_factory):
     motifs["motifs"][0]["name"] = motifs["database"]["file"] = EVIL
     parts = {"genome": genome, "balance": balance, "metrics": metrics, "motifs": motifs}
     parts["kmer_space"] = space
+    parts["shortcut"], parts["scan"] = make_shortcut(), make_scan()
+    parts["shortcut"]["absent"]["open"] = parts["scan"]["scorers"][1]["name"] = EVIL
+    for row in parts["shortcut"]["figures"]:
+        row["name"] = EVIL if row["name"] == "4-mer" else row["name"]
     config = make_config()
     titled = config.model_copy(update={"report": config.report.model_copy(update={"title": EVIL})})
     return write_report(write_results(tmp_path_factory.mktemp("hostile") / "demo", **parts), titled)

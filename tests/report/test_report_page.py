@@ -22,7 +22,7 @@ from genocontrast.report.sections import _motifs, _portable
 from genocontrast.report.stage import run
 from genocontrast.report.tables import count_table, sequence_table
 
-ANCHORS = ["data", "examples", "balance", "performance", "strand", "training"]
+ANCHORS = ["data", "examples", "balance", "performance", "shortcut", "scan", "strand", "training"]
 ANCHORS += ["embedding", "kmers", "motifs", "limits", "methods"]
 
 
@@ -91,7 +91,7 @@ def test_every_reference_to_a_clip_path_is_met(page):
 def test_every_figure_has_a_text_alternative_and_its_data(page):
     written = page.read_text()
     alternatives = re.findall(r'role="img" aria-label="([^"]*)"', written)
-    assert len(alternatives) == written.count("<svg") == 18
+    assert len(alternatives) == written.count("<svg") == 20
     assert all(len(alternative) > 30 for alternative in alternatives)
     for name in re.findall(r'id="figure-([^"]+)"', written):
         assert len(pd.read_csv(page.parent / "data" / f"{name}.tsv", sep="\t")) > 0

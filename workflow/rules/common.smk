@@ -5,7 +5,7 @@ import json
 from snakemake.utils import validate
 
 from genocontrast.artefacts import write_json
-from genocontrast.config import parse_config
+from genocontrast.config import AUDITED_TIERS, parse_config
 
 # our own check first: its errors name the key, the value and the remedy
 SETTINGS = parse_config(config, " and ".join(map(str, workflow.configfiles)))

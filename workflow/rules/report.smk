@@ -8,6 +8,7 @@ rule report:
         kmers=rules.kmers.output,
         training=rules.training.output,
         evaluation=rules.evaluation.output,
+        shortcut=rules.shortcut.output if SETTINGS.evaluation.shortcut_audit else [],
     output:
         page=f"{RESULTS}/report/report.html",
         data=directory(f"{RESULTS}/report/data"),

@@ -45,3 +45,39 @@ rule training:
     shell:
         "OMP_NUM_THREADS={threads} genocontrast training run"
         " --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"
+
+
+# One job per tier, so that a cluster trains them side by side. What a killed job leaves in checkpoints/ is no output of
+# the rule, so that it goes on from there; the model is none either, since a tier of too few pairs has no model.
+rule training_tier:
+    input:
+        examples=f"{RESULTS}/negatives/examples.parquet",
+        fasta=SETTINGS.genome.fasta,
+        kmers=(
+            [f"{RESULTS}/kmers/kmers.h5ad"]
+            if SETTINGS.training.encoder == "kmers"
+            else []
+        ),
+    output:
+        f"{RESULTS}/training/tiers/{{tier}}/history.json",
+    log:
+        f"{RESULTS}/logs/training_{{tier}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/training_{{tier}}.tsv"
+    wildcard_constraints:
+        tier="|".join(AUDITED_TIERS),
+    conda:
+        "../envs/genocontrast.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    params:
+        settings=section("seed", "training"),
+        epochs=SETTINGS.evaluation.shortcut_epochs,
+        results=results_folder,
+    message:
+        "Training on the decoys of the tier {wildcards.tier}"
+    shell:
+        "OMP_NUM_THREADS={threads} genocontrast training tier --tier {wildcards.tier}"
+        " --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"

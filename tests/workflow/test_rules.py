@@ -1,0 +1,44 @@
+"""Which jobs a configuration asks for, by dry runs."""
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.workflow
+
+
+def jobs(snakemake, folder, config, **changes):
+    """Number of jobs of each rule in a dry run; sections that are given replace settings of the demo's."""
+    config = yaml.safe_load(yaml.safe_dump(config))
+    for section, values in changes.items():
+        config.setdefault(section, {}).update(values)
+    planned = snakemake(folder, config, "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    rows = [line.split() for line in planned.stdout.splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}, planned.stdout
+
+
+def test_each_tier_is_a_job_of_its_own(snakemake, demo_config, tmp_path):
+    found, printed = jobs(snakemake, tmp_path, demo_config)
+    assert (found["training"], found["training_tier"], found["shortcut"], found["evaluation"]) == (1, 3, 1, 1)
+    assert all(f"decoys of the tier {tier}" in printed for tier in ("random", "gc", "open"))
+
+
+def test_without_audit_and_scan_there_is_nothing_of_them(snakemake, demo_config, tmp_path):
+    settings = {"shortcut_audit": False, "scan": False}
+    found, _ = jobs(snakemake, tmp_path, demo_config, evaluation=settings)
+    assert not {"training_tier", "shortcut"} & set(found)
+    assert found["evaluation"] == found["report"] == 1
+
+
+@pytest.mark.parametrize("scanned", [True, False])
+def test_the_scan_has_its_files_where_it_is_wanted(snakemake, demo_config, tmp_path, scanned):
+    evaluation = {**demo_config["evaluation"], "scan": scanned}
+    listed = snakemake(tmp_path, {**demo_config, "evaluation": evaluation}, "--summary").stdout
+    assert "evaluation/scan.json" in listed
+    assert ("evaluation/scan.bw" in listed) == ("evaluation/scan.bed" in listed) == scanned
+
+
+def test_only_tiers_that_there_are_get_trained(snakemake, demo_config, tmp_path):
+    found, printed = jobs(snakemake, tmp_path, demo_config, negatives={"tiers": ["nearby", "gc"]})
+    assert found["training_tier"] == found["shortcut"] == 1
+    assert "decoys of the tier gc" in printed
