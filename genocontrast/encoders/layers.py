@@ -114,7 +114,8 @@ class WindowNorm(nn.Module):
         """Normalise, shape=(n, channels, length)."""
         scale, shift = (torch.cat([half, half.flip(0)]) if self.tied else half for half in (self.scale, self.shift))
         rows = x.transpose(1, 2)  # (n, length, channels), contiguous
-        return (functional.layer_norm(rows, rows.shape[1:]) * scale + shift).transpose(1, 2)
+        shape = rows.shape[1:]
+        return functional.layer_norm(rows, shape, scale.expand(shape), shift.expand(shape)).transpose(1, 2)
 
 
 class AttentionPool(nn.Module):
@@ -135,23 +136,29 @@ class AttentionPool(nn.Module):
 
     def __init__(self, channels: int, heads: int, values: int, knots: int = 0) -> None:
         super().__init__()
-        self.heads = heads
         self.energy = nn.Linear(channels, heads)
-        self.values = nn.Linear(channels, heads * values)
+        self.values = nn.Parameter(torch.empty(heads, channels, values))
         self.curve = nn.Parameter(torch.zeros(1, heads, knots)) if knots else None
+        nn.init.normal_(self.values, std=channels**-0.5)
 
-    def weights(self, x: Tensor) -> Tensor:
-        """Weight of each position for each head, shape=(n, channels, length) -> (n, heads, length); sums are 1."""
-        energy = self.energy(x.transpose(1, 2)).transpose(1, 2)
+    def weights(self, x: Tensor, mirrored: bool = False) -> Tensor:
+        """Weight of each position for each head, shape=(n, channels, length) -> (n, heads, length); sums are 1.
+
+        `mirrored`: as the other strand weighs them, yet in the order of the given one.
+        """
+        of_channels = self.energy.weight.flip(1) if mirrored else self.energy.weight
+        energy = functional.linear(x.transpose(1, 2), of_channels, self.energy.bias).transpose(1, 2)
         if self.curve is not None:
-            energy = energy + functional.interpolate(self.curve, x.shape[2], mode="linear", align_corners=True)
+            curve = functional.interpolate(self.curve, x.shape[2], mode="linear", align_corners=True)
+            energy = energy + (curve.flip(2) if mirrored else curve)
         return at_least_single(energy).softmax(2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool, shape=(n, channels, length) -> (n, heads * values)."""
-        weights = self.weights(x)
-        values = self.values(x.transpose(1, 2)).unflatten(2, (self.heads, -1))  # (n, length, heads, values)
-        return torch.einsum("nhl,nlhv->nhv", weights.to(values.dtype), values).flatten(1)
+    def forward(self, x: Tensor, mirrored: bool = False) -> Tensor:
+        """Pool, shape=(n, channels, length) -> (n, heads * values); `mirrored`: as the other strand reads it."""
+        # the mean first, then the values: they are linear, and there are fewer means than positions
+        means = self.weights(x, mirrored).to(x.dtype) @ x.transpose(1, 2)  # (n, heads, channels)
+        means = means.flip(2) if mirrored else means
+        return torch.einsum("nhc,hcv->nhv", means, self.values.to(means.dtype)).flatten(1)
 
 
 def symmetric_max_pool(x: Tensor, stride: int) -> Tensor:

@@ -121,9 +121,10 @@ class StrandEncoder(Encoder):
 
     def read(self, strands: list[Tensor]) -> Tensor:
         """Features of what `along` gave, shape=(n, readings, feature_dim)."""
-        read = (
-            self.dropout(self.reading(self.pool(torch.cat(strands)))).unflatten(0, (len(strands), -1)).transpose(0, 1)
-        )
+        pooled = [self.pool(strand) for strand in strands]
+        if self.strand == "tied":
+            pooled.append(self.pool(strands[0], mirrored=True))
+        read = self.dropout(self.reading(torch.stack(pooled, dim=1)))
         if self.orientation == "stranded" or read.shape[1] == 1:
             return read
         if self.merge == "logsumexp":
@@ -143,11 +144,14 @@ class StrandEncoder(Encoder):
         """
         if not isinstance(self.pool, AttentionPool):
             raise ModelError("the encoder has no attention pool", value=self.architecture["pool"])
-        given, *others = (self.pool.weights(strand).mean(1) for strand in self.along(x))
-        return (given + others[0].flip(1)) / 2 if others else given
+        given, *other = self.along(x)
+        weights = self.pool.weights(given).mean(1)
+        if self.strand == "tied":
+            return (weights + self.pool.weights(given, mirrored=True).mean(1)) / 2
+        return (weights + self.pool.weights(other[0]).mean(1).flip(1)) / 2 if other else weights
 
     def along(self, x: Tensor) -> list[Tensor]:
-        """Channels along the window as each strand reads them, one or two of shape=(n, width, bins)."""
+        """Channels along the window, shape=(n, width, bins): as each strand reads them, or one for both (tied)."""
         if x.ndim != 3 or x.shape[1] != 4:
             raise ShapeError("windows must have shape (n, 4, length)", value=tuple(x.shape))
         if x.shape[2] < self.min_length:
@@ -157,8 +161,7 @@ class StrandEncoder(Encoder):
                 remedy="give it longer windows; N on both sides lengthens them",
             )
         if self.strand == "tied":
-            one = self.trunk(x)
-            return [one, one.flip(1, 2)]
+            return [self.trunk(x)]
         if self.strand == "free":
             return [self._channels(x)]
         if self.merge == "canonical" and self.orientation == "invariant":
@@ -213,15 +216,18 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine the features, shape=(n, width, length)."""
-        return x + functional.glu(self.convolution(self.norm(x)), dim=1)
+        # position by position, as they lie in memory: twice as fast on a CPU as glu(..., dim=1)
+        values, gates = self.convolution(self.norm(x)).transpose(1, 2).chunk(2, dim=2)
+        return x + (values * gates.sigmoid()).transpose(1, 2)
 
 
 class Summary(nn.Module):
     """Each channel's maximum and mean over positions."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool, shape=(n, width, length) -> (n, 2 * width)."""
-        return torch.cat([x.amax(2), x.mean(2)], dim=1)
+    def forward(self, x: Tensor, mirrored: bool = False) -> Tensor:
+        """Pool, shape=(n, width, length) -> (n, 2 * width); `mirrored`: as the other strand reads it."""
+        found = torch.stack([x.amax(2), x.mean(2)], dim=1)
+        return (found.flip(2) if mirrored else found).flatten(1)
 
 
 def convolution(tied: bool, inputs: int, outputs: int, kernel: int, dilation: int = 1, parts: int = 1) -> nn.Module:

@@ -245,7 +245,9 @@ class PretrainingModule(SteppedModule):
         contrast, diagnostics = compare(one, other, temperature=self.config.temperature, hard=near[:, None])
         losses = {"locus": contrast}
         if self.config.pretraining.masked_weight:
-            losses["masked"] = self._masked([strand[: len(one)] for strand in strands], batch)
+            readings = [strand[: len(one)] for strand in strands]
+            turned = [readings[0].flip(1, 2)] if network.strand == "tied" else []
+            losses["masked"] = self._masked(readings + turned, batch)
         return losses, diagnostics["accuracy"]
 
     def _masked(self, strands: list[Tensor], batch: LocusBatch) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 from genocontrast import sequence
 from genocontrast.encoders import StrandEncoder
 from genocontrast.encoders.layers import AttentionPool, by_position, convolve
-from genocontrast.encoders.strand import canonical_strand
+from genocontrast.encoders.strand import Summary, canonical_strand
 from genocontrast.errors import ModelError, ShapeError
 
 
@@ -88,10 +88,16 @@ def test_attention_is_a_softmax_over_the_energies_of_content_and_place():
     energy = np.einsum("hc,ncl->nhl", pool.energy.weight.detach(), x) + pool.energy.bias.detach().numpy()[:, None]
     weights = np.exp(energy + places)
     weights /= weights.sum(2, keepdims=True)
-    values = np.einsum("vc,ncl->nvl", pool.values.weight.detach(), x) + pool.values.bias.detach().numpy()[:, None]
-    expected = np.einsum("nhl,nhvl->nhv", weights, values.reshape(2, 3, 2, 11)).reshape(2, 6)
+    values = np.einsum("hcv,ncl->nhvl", pool.values.detach(), x)
+    expected = np.einsum("nhl,nhvl->nhv", weights, values).reshape(2, 6)
     np.testing.assert_allclose(pool.weights(x).detach(), weights, atol=1e-12)
     np.testing.assert_allclose(pool(x).detach(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("pool", [AttentionPool(6, heads=3, values=2, knots=4), Summary()])
+def test_a_pool_reads_the_other_strand_without_turning_it(pool):
+    pool, x = randomised(pool).double(), torch.randn(2, 6, 11, dtype=torch.float64)
+    torch.testing.assert_close(pool(x, mirrored=True), pool(x.flip(1, 2)))
 
 
 @pytest.mark.parametrize("orientation", ["invariant", "stranded"])

@@ -90,7 +90,8 @@ def test_hidden_bases_are_asked_on_both_strands_and_never_shown(length):
     module.hidden_head = torch.nn.Linear(8, 16)
     codes = torch.randint(0, 4, (3, length), dtype=torch.uint8)
     hidden = torch.rand(3, length) < 0.3
-    strands = network.along(torch.randn(3, 4, length))
+    given = network.along(torch.randn(3, 4, length))[0]
+    strands = [given, given.flip(1, 2)]
     found = module._masked(strands, LocusBatch(codes, codes, codes, hidden))
     expected = []
     for strand, bases, asked in zip(strands, (codes, 3 - codes.flip(1)), (hidden, hidden.flip(1)), strict=True):

@@ -13,7 +13,10 @@ rule training:
         ),
         # what may be seen without labels
         pretraining=(
-            [f"{RESULTS}/genome/genome.json", f"{RESULTS}/genome/open_chromatin.parquet"]
+            [
+                f"{RESULTS}/genome/genome.json",
+                f"{RESULTS}/genome/open_chromatin.parquet",
+            ]
             if SETTINGS.training.pretraining.windows != "none"
             else []
         ),
