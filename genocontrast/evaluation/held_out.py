@@ -206,7 +206,9 @@ def _audits(model: Model, scored: _Scored) -> dict[str, Any]:
     examples, codes = scored.examples, scored.codes
     return {
         "strand": strand_audit(model, codes[test]).as_dict(),
-        "leakage": leakage_audit(examples[test], examples[train], codes[test], codes[train]).as_dict(),
+        "leakage": leakage_audit(
+            examples[test], examples[train], codes[test], codes[train], model.pretrained_on
+        ).as_dict(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,8 @@ class LeakageAudit:
     leaks : DataFrame of bool, n rows
         `exact_repeats` and `near_duplicates` of a training example on either strand (an exact repeat of 12 bp or more
         is a near one, too); `overlapping`, where both sets have places. With labels also `overlapping_same_class`
-        and `exact_repeats_same_class`: a training example of the same label is met.
+        and `exact_repeats_same_class`: a training example of the same label is met. With pretraining also
+        `pretrained_on`: the example overlaps sequence that the encoder has seen without labels.
     labels : array of int, shape=(n,), optional
         Class of each test example, 1 or 0.
     """
@@ -80,6 +82,8 @@ class LeakageAudit:
         """The finding in a sentence."""
         found = [] if self.overlapping is None else [f"{self.overlapping:,} overlap a training window"]
         found.append(f"{self.exact_repeats:,} repeat one exactly")
+        if "pretrained_on" in self.leaks:
+            found.append(f"{self._count('pretrained_on'):,} overlap sequence of the pretraining")
         last = f"{self.near_duplicates:,} nearly repeat one"
         return f"of {self.windows:,} test windows {', '.join(found)} and {last}"
 
@@ -98,7 +102,13 @@ class LeakageAudit:
         }
 
 
-def leakage_audit(test: pd.DataFrame, train: pd.DataFrame, test_codes: Codes, train_codes: Codes) -> LeakageAudit:
+def leakage_audit(
+    test: pd.DataFrame,
+    train: pd.DataFrame,
+    test_codes: Codes,
+    train_codes: Codes,
+    pretrained_on: Sequence[tuple[str, int, int]] = (),
+) -> LeakageAudit:
     """Compare test with training examples.
 
     Parameters
@@ -107,6 +117,8 @@ def leakage_audit(test: pd.DataFrame, train: pd.DataFrame, test_codes: Codes, tr
         n and m rows; chrom, start, end where both have places, label where both have classes.
     test_codes, train_codes : uint8, shape=(n, length) and (m, length)
         Their sequences.
+    pretrained_on : sequence of (chrom, start, end), optional
+        Segments that the encoder has seen without labels (`Model.pretrained_on`).
     """
     placed, labelled = ({*columns} <= {*test} & {*train} for columns in (("chrom", "start", "end"), ("label",)))
     leaks: dict[str, Flags] = {}
@@ -114,6 +126,8 @@ def leakage_audit(test: pd.DataFrame, train: pd.DataFrame, test_codes: Codes, tr
         leaks["overlapping"] = overlaps(test, train)
     if placed and labelled:
         leaks["overlapping_same_class"] = np.zeros(len(test), dtype=bool)
+    if placed and pretrained_on:
+        leaks["pretrained_on"] = overlaps(test, pd.DataFrame(pretrained_on, columns=["chrom", "start", "end"]))
     leaks["exact_repeats"] = repeats_between(test_codes, train_codes)
     if labelled:
         leaks["exact_repeats_same_class"] = np.zeros(len(test), dtype=bool)

@@ -43,6 +43,7 @@ class StandInModel:
 
     def __init__(self, network: nn.Module, width: int) -> None:
         self.network, self.width, self.provenance, self.temperature = network, width, {}, 1.0
+        self.pretrained_on: list = []
 
     def _answer(self, codes: np.ndarray) -> Answer:
         with torch.no_grad():

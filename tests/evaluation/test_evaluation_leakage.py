@@ -74,3 +74,15 @@ def test_overlap_is_found_by_position():
 def test_windows_of_n_are_nothing():
     blank = np.full((2, 200), 4, np.uint8)
     assert containment(blank, blank).tolist() == [0, 0]
+
+
+def test_test_windows_in_sequence_of_the_pretraining_are_found():
+    test, train = random_windows(20, seed=1), random_windows(20, seed=2)
+    clear, met = (
+        leakage_audit(places(20), places(20, chrom="chr9"), test, train, [("chr9", 0, 10**6), *segments])
+        for segments in ([], [("chr1", 3100, 5050)])
+    )
+    assert clear.as_dict()["passed"]
+    assert np.flatnonzero(met.leaks["pretrained_on"]).tolist() == [3, 4, 5]
+    assert not met.as_dict()["passed"]
+    assert "3 overlap sequence of the pretraining" in met.reason()
