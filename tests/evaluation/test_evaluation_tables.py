@@ -36,7 +36,7 @@ def model(stand_in):
 
 @pytest.fixture
 def saved(tmp_path):
-    Model(StrandEncoder("tied", 8, 1, 4, 0.0).eval(), 40, {}, {"made": "by hand"}).save(tmp_path / "model")
+    Model(StrandEncoder("tied", width=8, depth=1, dim=4).eval(), 40, {}, {"made": "by hand"}).save(tmp_path / "model")
     return tmp_path / "model"
 
 

@@ -34,7 +34,7 @@ def test_two_processes_train_as_one_does(tmp_path):
     (first, second), run = processes(2, tmp_path)
     for name, value in expected.state_dict().items():
         assert torch.equal(first[0][name], second[0][name]), name
-        torch.testing.assert_close(first[0][name], value, rtol=0, atol=2e-4)
+        torch.testing.assert_close(first[0][name], value, rtol=0, atol=2e-3)
     for row, found in zip(history, first[1], strict=True):
         assert found["validation_loss"] == pytest.approx(row["validation_loss"], abs=1e-4)
     assert [line.split("  ")[0] for line in run.stderr.splitlines() if line.startswith("epoch")] == [

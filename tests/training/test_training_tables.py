@@ -167,6 +167,7 @@ def rich_and_poor(n, seed):
     return frame(["".join(rng.choice(list("ACGT"), 40, p=share[i % 2])) for i in range(n)])
 
 
+@pytest.mark.filterwarnings("ignore:the validation logits separate")
 def test_positives_come_out_above_negatives():
     config = TINY.model_copy(update={"epochs": 4, "learning_rate": 0.02, "surrogate_weight": 0.0})
     model = fit_tables(rich_and_poor(64, 1), rich_and_poor(16, 2), config)

@@ -1,0 +1,198 @@
+"""The yeast benchmark: promoters against matched decoys on held-out chromosomes, over seeds, beside tuned baselines.
+
+The examples are those that config/yeast_benchmark.yaml freezes. Each cell is the default with one factor changed, each
+(cell, seed) one JSON file in --results, so that a stopped run goes on; files of another version of code or settings are
+told by their fingerprint and done again. While tuning only the validation chromosomes are looked at; --test opens the
+test chromosomes and says so in the table.
+
+    python benchmarks/yeast.py --data DATA --results FOLDER [--cells CELL ...] [--seeds N] [--test] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import timing
+
+from genocontrast import Genome
+from genocontrast.artefacts import read_json, write_json
+from genocontrast.config import Config, TrainingConfig, load_config
+from genocontrast.evaluation.baselines import baseline_features, fit_baseline
+from genocontrast.evaluation.metrics import Assessment, assess
+from genocontrast.evaluation.resamples import Estimate, Floats, PairResamples, promoter_blocks
+from genocontrast.examples import HARD, read_examples
+from genocontrast.genome import stage as genome_stage
+from genocontrast.negatives import stage as negatives_stage
+from genocontrast.sequence import Codes, kmer_frequencies
+from genocontrast.training import stage as training_stage
+
+CONFIG = Path(__file__).parents[1] / "config" / "yeast_benchmark.yaml"
+DEFAULT = "default"
+CELLS: dict[str, dict[str, Any]] = {
+    DEFAULT: {},
+    "twin": {"strand": "twin"},
+    "free": {"strand": "free"},
+    "cross-entropy only": {"contrastive_weight": 0.0},
+    "InfoNCE only": {"classification_weight": 0.0, "contrastive_weight": 1.0},
+    "no surrogates": {"surrogate_weight": 0.0},
+    "random decoys": {"tier": "random"},
+    "curriculum": {"curriculum": ["random", "open"]},
+    "pretrained": {"pretraining": {"windows": "genome"}},
+    "pretrained on open chromatin": {"pretraining": {"windows": "open"}},
+    "k-mer vectors": {"encoder": "kmers"},
+}
+"""What each cell changes of the default; `tier` is that of the training decoys."""
+BASELINES = ("GC only", "covariates", "4-mer", "6-mer")
+BOOTSTRAPS = 2000
+
+
+def prepare(data: Path, results: Path) -> Config:
+    """Genome and examples of the benchmark; the run stops where they are not the frozen ones."""
+    os.environ["GENOCONTRAST_DATA"] = str(data)
+    config = load_config(CONFIG)
+    if not (results / "negatives" / "balance.json").is_file():
+        genome_stage.run(config, results)
+        negatives_stage.run(config, results)
+    return config
+
+
+def train_cell(config: Config, results: Path, cell: str, seed: int) -> dict[str, Any]:
+    """Scores of all validation and test windows of one cell, and what training took; made once."""
+    changes = dict(CELLS[cell])
+    tier = changes.pop("tier", HARD)
+    settings = TrainingConfig.model_validate({**config.training.model_dump(), **changes})
+    changed = config.model_copy(update={"training": settings, "seed": seed})
+    told = json.dumps([settings.model_dump(), seed, tier, config.negatives.frozen], sort_keys=True)
+    fingerprint = hashlib.sha256(told.encode()).hexdigest()
+    path = results / "cells" / f"{cell.replace(' ', '_')}_{seed}.json"
+    if path.is_file() and (found := read_json(path))["fingerprint"] == fingerprint:
+        return found
+    examples, genome = read_examples(results / "negatives" / "examples.parquet"), Genome(config.genome.fasta)
+    hard = examples[examples["tier"] == HARD]
+    if tier != HARD:
+        # easier decoys to train on; what stops training and what is tested stay the matched ones
+        easier = examples[(examples["tier"] == tier) & (examples["split"] == "train")].assign(tier=HARD)
+        examples = pd.concat([easier, hard[hard["split"] != "train"]], ignore_index=True)
+    start = time.perf_counter()
+    rounds = training_stage.train(changed, results, examples, genome, results / "checkpoints" / path.stem)
+    took = time.perf_counter() - start
+    chosen = min(rounds, key=lambda each: each.best["validation_loss"])
+    scores = chosen.model.logits_codes(genome.codes(hard, chosen.model.width))
+    record = {
+        "fingerprint": fingerprint,
+        "cell": cell,
+        "seed": seed,
+        "seconds": took,
+        "best_epoch": chosen.best["epoch"],
+        "scores": np.round(scores.astype(float), 6).tolist(),
+    }
+    write_json(path, record)
+    return record
+
+
+def baseline_scores(hard: pd.DataFrame, codes: Codes) -> dict[str, Floats]:
+    """Logistic models, fitted on train, regularisation chosen on validation."""
+    features = baseline_features(hard, codes) | {"6-mer": kmer_frequencies(codes, 6)}
+    rows = {split: (hard["split"] == split).to_numpy() for split in ("train", "validation", "test")}
+    labels = hard["label"].to_numpy()
+    fitted = {name: fit_baseline(name, features[name], labels, rows, 1 if "mer" in name else 2) for name in BASELINES}
+    return {name: baseline.scores for name, baseline in fitted.items()}
+
+
+class Judge:
+    """AUROC on one split with intervals over blocks of the chromosome, the same resamples for everything."""
+
+    def __init__(self, hard: pd.DataFrame, split: str) -> None:
+        self.rows = (hard["split"] == split).to_numpy()
+        mine = hard[self.rows]
+        blocks, self.block = promoter_blocks(mine, 100_000)
+        self.labels = mine["label"].to_numpy()
+        self.resamples = PairResamples(mine["pair_id"], BOOTSTRAPS, 1, blocks)
+
+    def __call__(self, scores: Floats) -> Assessment:
+        """The assessment of scores of all examples."""
+        return assess(self.labels, np.asarray(scores)[self.rows], 0.0, self.resamples)
+
+
+def over_seeds(found: list[Assessment], baseline: Assessment) -> dict[str, Any]:
+    """Mean over seeds, its spread, and how far it is above a baseline in the same resamples."""
+    values = np.array([each.auroc.value for each in found])
+    resampled = np.mean([each.resampled for each in found], axis=0)
+    mean = Estimate.of(values.mean(), resampled)
+    above = Estimate.of(values.mean() - baseline.auroc.value, resampled - baseline.resampled)
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return {"seeds": len(values), "auroc": mean.as_dict(), "spread": spread, "above": above.as_dict()}
+
+
+def interval(estimate: dict[str, float]) -> str:
+    """A figure with its interval, as text."""
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def main() -> None:
+    """Train what is missing, judge, print, and write JSON where asked."""
+    parser = timing.arguments(__doc__ or "")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds yeast/")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results/yeast_benchmark"), help="folder of stages and cells"
+    )
+    parser.add_argument("--cells", nargs="*", default=[DEFAULT], choices=list(CELLS), help="what to train")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of each cell")
+    parser.add_argument("--test", action="store_true", help="judge on the test chromosomes instead of validation")
+    report = run(parser.parse_args())
+    print(f"\nexamples {report['frozen'][:12]}, judged on {report['split']}, blocks of {report['block']:,} bp")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The whole benchmark."""
+    config = prepare(arguments.data, arguments.results)
+    examples = read_examples(arguments.results / "negatives" / "examples.parquet")
+    hard = examples[examples["tier"] == HARD].reset_index(drop=True)
+    codes = Genome(config.genome.fasta).codes(hard)
+    judge = Judge(hard, "test" if arguments.test else "validation")
+    baselines = {name: judge(scores) for name, scores in baseline_scores(hard, codes).items()}
+    best = max(baselines, key=lambda name: baselines[name].auroc.value)
+    report: dict[str, Any] = {
+        "frozen": config.negatives.frozen,
+        "split": "test" if arguments.test else "validation",
+        "block": judge.block,
+        "baselines": {name: found.auroc.as_dict() for name, found in baselines.items()},
+        "best_baseline": best,
+        "cells": {},
+    }
+    timing.show("Baselines", [{"model": name, "AUROC": interval(each)} for name, each in report["baselines"].items()])
+    for cell in arguments.cells:
+        records = []
+        for seed in range(1, arguments.seeds + 1):
+            print(f"{cell}, seed {seed}", file=sys.stderr)
+            records.append(train_cell(config, arguments.results, cell, seed))
+        found = over_seeds([judge(np.array(record["scores"])) for record in records], baselines[best])
+        report["cells"][cell] = found | {"seconds": float(np.median([record["seconds"] for record in records]))}
+    timing.show(
+        f"Cells, and how far above {best}",
+        [
+            {
+                "cell": cell,
+                "AUROC": interval(row["auroc"]),
+                "spread over seeds": row["spread"],
+                "above": interval(row["above"]),
+                "seconds": row["seconds"],
+            }
+            for cell, row in report["cells"].items()
+        ],
+    )
+    timing.write(arguments.json, report)
+    return report
+
+
+if __name__ == "__main__":
+    main()
