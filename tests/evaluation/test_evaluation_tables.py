@@ -129,7 +129,7 @@ def test_the_command_prints_and_writes(saved, tmp_path):
     assert found["provenance"]["inputs"].keys() == {"model", "data"}
     for word in ("AUROC", "AUPRC", "MCC at 0.5", "F1", "accuracy", "80 sequences, 33.8% positive, read as 40 bp"):
         assert word in text
-    assert f"{found['calls'][0]['accuracy']['value']:.4f}" in text
+    assert f"{found['calls']['accuracy']['value']:.4f}" in text
     rows = pd.read_csv(tmp_path / "o" / "p.tsv", sep="\t")
     assert rows["name"].tolist() == table["id"].tolist()
     assert rows["label"].tolist() == table["label"].tolist()
