@@ -164,17 +164,17 @@ class Batch(NamedTuple):
 
     promoters: Tensor
     views: Tensor
-    """The promoters again, cut elsewhere."""
+    """The promoters again, cut elsewhere; shape=(0, width) where none are wanted."""
     decoys: Tensor
     surrogates: Tensor
     """Surrogates of promoters and decoys, cut where those are, shape=(2 * k, width), or (0, width) without any."""
 
 
 class Pairs(Dataset[Batch]):
-    """Pairs, and surrogates of them if `rng` draws some, that are cut into windows as a draw says."""
+    """Pairs that are cut into windows as a draw says; with second views, and surrogates that `rng` draws, if wanted."""
 
-    def __init__(self, codes: PairCodes, rng: np.random.Generator | None) -> None:
-        self.width = codes.width
+    def __init__(self, codes: PairCodes, rng: np.random.Generator | None, with_views: bool) -> None:
+        self.width, self.with_views = codes.width, with_views
         classes = codes.promoters, codes.decoys
         self.promoters, self.decoys = (torch.from_numpy(real) for real in classes)
         self.surrogates = None if rng is None else [torch.from_numpy(surrogates(real, rng)) for real in classes]
@@ -192,7 +192,7 @@ class Pairs(Dataset[Batch]):
             drawn = torch.cat([cut(of_promoters, draw.promoters, at_promoter), cut(of_decoys, draw.decoys, at_decoy)])
         return Batch(
             promoters=promoters,
-            views=cut(self.promoters, draw.promoters, at_view),
+            views=cut(self.promoters, draw.promoters, at_view) if self.with_views else promoters[:0],
             decoys=cut(self.decoys, draw.decoys, at_decoy),
             surrogates=drawn,
         )
@@ -247,10 +247,12 @@ def training_batches(
     epoch: int,
     rank: int = 0,
     ranks: int = 1,
+    *,
+    with_views: bool = True,
     with_surrogates: bool = True,
 ) -> DataLoader[Batch]:
     """Batches of moved windows and fresh surrogates as one epoch draws them; parameters as in `EpochDraws`."""
-    windows = Pairs(pairs, np.random.default_rng([seed, epoch, 1]) if with_surrogates else None)
+    windows = Pairs(pairs, np.random.default_rng([seed, epoch, 1]) if with_surrogates else None, with_views)
     return DataLoader(windows, batch_size=None, sampler=EpochDraws(pairs, batch_pairs, seed, epoch, rank, ranks))
 
 

@@ -52,9 +52,17 @@ class PromoterModule(SteppedModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The batches of the current epoch, the same ones in a resumed training."""
-        config, wanted = self.config, self.config.surrogate_weight > 0
-        place = (self.global_rank, self.trainer.world_size)
-        return training_batches(self.train_pairs, config.batch_pairs, self.seed, self.current_epoch, *place, wanted)
+        config = self.config
+        return training_batches(
+            self.train_pairs,
+            config.batch_pairs,
+            self.seed,
+            self.current_epoch,
+            self.global_rank,
+            self.trainer.world_size,
+            with_views=config.contrastive_weight > 0,
+            with_surrogates=config.surrogate_weight > 0,
+        )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """The validation windows, unmoved."""
@@ -67,7 +75,7 @@ class PromoterModule(SteppedModule):
             # what the other encoders know by construction, it can learn only from examples
             windows[1] = reverse_complement(windows[1])
         features = self.network.features(torch.cat(windows))
-        *parts, drawn = features.split([len(batch.views)] * 3 + [len(batch.surrogates)])
+        *parts, drawn = features.split([len(each) for each in batch])
         promoter, view, decoy = (self.network.heads(part) for part in parts)
         losses = {"classification": self._classification(promoter, view, decoy)}
         if not self.config.classification_weight:
@@ -82,8 +90,11 @@ class PromoterModule(SteppedModule):
         return losses
 
     def _classification(self, promoter: Encoded, view: Encoded, decoy: Encoded) -> Tensor:
-        # one promoter seen twice counts for as much as its decoy
-        return (self._classify(promoter, 1) + self._classify(view, 1)) / 4 + self._classify(decoy, 0) / 2
+        seen = self._classify(promoter, 1)
+        if len(view.logit):
+            # one promoter seen twice counts for as much as its decoy
+            seen = (seen + self._classify(view, 1)) / 2
+        return (seen + self._classify(decoy, 0)) / 2
 
     def _classify(self, encoded: Encoded, label: int) -> Tensor:
         """Cross-entropy of promoter and none; where strands count: of promoter here, on the other strand, and none."""
