@@ -337,9 +337,9 @@ class TrainingConfig(Section):
     """Residual blocks after the first convolution (encoder convolution only)."""
     stride: int = Field(4, ge=1)
     """bp of one bin after the first convolution (encoder convolution only)."""
-    pool: Literal["attention", "summary"] = "attention"
+    pool: Literal["both", "attention", "summary"] = "both"
     """How features along a window become one vector (encoder convolution only). attention: heads weigh the positions.
-    summary: the maximum and the mean of each channel."""
+    summary: the maximum and the mean of each channel. both: side by side."""
     heads: int = Field(4, ge=1)
     """Heads of the attention pool."""
     knots: int = Field(0, ge=0)
@@ -348,6 +348,9 @@ class TrainingConfig(Section):
     orientation: Literal["invariant", "stranded"] = "invariant"
     """invariant: both strands are read as one. stranded: a promoter on one strand is told from one on the other, where
     windows are read on their promoter's strand; the score is that of a promoter on either."""
+    merge: Literal["mean", "logsumexp", "canonical"] = "mean"
+    """How the readings of both strands become one, where the orientation is invariant: their mean, their smooth
+    maximum in each feature, or, of a twin, the reading of the strand that sorts first, at half the cost."""
     dim: int = Field(64, ge=2)
     """Dimensions of the embedding."""
     epochs: int = Field(40, ge=1)

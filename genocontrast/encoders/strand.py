@@ -21,7 +21,7 @@ from genocontrast.encoders.views import reverse_complement
 from genocontrast.errors import ModelError, ShapeError
 
 Strand = Literal["tied", "twin", "free"]
-Pool = Literal["attention", "summary"]
+Pool = Literal["both", "attention", "summary"]
 Orientation = Literal["invariant", "stranded"]
 Merge = Literal["mean", "logsumexp", "canonical"]
 STRANDS: tuple[Strand, ...] = get_args(Strand)
@@ -52,9 +52,9 @@ class StrandEncoder(Encoder):
         Channels, even. Of a module of your own: the features that it gives.
     depth : int
         Gated residual blocks after the first convolution; "gated" only.
-    pool : {"attention", "summary"}
+    pool : {"both", "attention", "summary"}
         How features along the window become one vector. "attention": heads weigh the positions by a softmax over an
-        energy. "summary": maximum and mean of each channel. Not looked at where a module of your own has pooled.
+        energy. "summary": maximum and mean of each channel. "both": side by side.
     orientation : {"invariant", "stranded"}
         "invariant": the readings of both strands are merged into one. "stranded": they stay apart up to the logits,
         so that a promoter on one strand differs from one on the other (`Encoded.directed`); the logit is that of a
@@ -88,7 +88,7 @@ class StrandEncoder(Encoder):
         arch: str | nn.Module = "gated",
         width: int = 64,
         depth: int = 3,
-        pool: Pool = "attention",
+        pool: Pool = "both",
         orientation: Orientation = "invariant",
         *,
         dim: int = 64,
@@ -109,9 +109,13 @@ class StrandEncoder(Encoder):
         ours = isinstance(arch, str)
         self.min_length = max(STEM_KERNEL, 2 * stride) if ours else 1
         self.trunk: nn.Module = arch if isinstance(arch, nn.Module) else Trunk(strand == "tied", width, depth, stride)
-        self.pool = AttentionPool(width, heads, HEAD_VALUES, knots) if pool == "attention" else Summary()
+        self.pools = nn.ModuleList()
+        if pool != "summary":
+            self.pools.append(AttentionPool(width, heads, HEAD_VALUES, knots))
+        if pool != "attention":
+            self.pools.append(Summary())
         self.feature_dim = 2 * dim
-        pooled = heads * HEAD_VALUES if pool == "attention" else 2 * width
+        pooled = (pool != "summary") * heads * HEAD_VALUES + (pool != "attention") * 2 * width
         self.reading = nn.Sequential(nn.Linear(pooled, self.feature_dim), nn.GELU())
         self._add_heads(dim, dropout)
 
@@ -121,15 +125,18 @@ class StrandEncoder(Encoder):
 
     def read(self, strands: list[Tensor]) -> Tensor:
         """Features of what `along` gave, shape=(n, readings, feature_dim)."""
-        pooled = [self.pool(strand) for strand in strands]
+        pooled = [self._pooled(strand) for strand in strands]
         if self.strand == "tied":
-            pooled.append(self.pool(strands[0], mirrored=True))
+            pooled.append(self._pooled(strands[0], mirrored=True))
         read = self.dropout(self.reading(torch.stack(pooled, dim=1)))
         if self.orientation == "stranded" or read.shape[1] == 1:
             return read
         if self.merge == "logsumexp":
             return read.logsumexp(1, keepdim=True)
         return read.mean(1, keepdim=True)
+
+    def _pooled(self, x: Tensor, mirrored: bool = False) -> Tensor:
+        return torch.cat([pool(x, mirrored) for pool in self.pools], dim=1)
 
     @torch.no_grad()
     def attention(self, x: Tensor) -> Tensor:
@@ -142,13 +149,14 @@ class StrandEncoder(Encoder):
         ModelError
             Where the encoder has no attention pool.
         """
-        if not isinstance(self.pool, AttentionPool):
+        pool = self.pools[0]
+        if not isinstance(pool, AttentionPool):
             raise ModelError("the encoder has no attention pool", value=self.architecture["pool"])
         given, *other = self.along(x)
-        weights = self.pool.weights(given).mean(1)
+        weights = pool.weights(given).mean(1)
         if self.strand == "tied":
-            return (weights + self.pool.weights(given, mirrored=True).mean(1)) / 2
-        return (weights + self.pool.weights(other[0]).mean(1).flip(1)) / 2 if other else weights
+            return (weights + pool.weights(given, mirrored=True).mean(1)) / 2
+        return (weights + pool.weights(other[0]).mean(1).flip(1)) / 2 if other else weights
 
     def along(self, x: Tensor) -> list[Tensor]:
         """Channels along the window, shape=(n, width, bins): as each strand reads them, or one for both (tied)."""
@@ -187,7 +195,6 @@ class Trunk(nn.Sequential):
         super().__init__(
             Stem(tied, width, stride),
             *(GatedBlock(tied, width, 2**level) for level in range(depth)),
-            WindowNorm(width, tied),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
@@ -214,9 +215,8 @@ def _best(
 
 def _network(config: TrainingConfig, kmers: KmerVectors | None) -> Encoder:
     if config.encoder == "convolution" and kmers is None:
-        return StrandEncoder(
-            config.strand, width=config.width, depth=config.depth, dim=config.dim, dropout=config.dropout
-        )
+        names = set(inspect.signature(StrandEncoder).parameters) & set(TrainingConfig.model_fields)
+        return StrandEncoder(**{name: getattr(config, name) for name in names})
     if config.encoder == "kmers" and kmers is not None:
         return KmerEncoder.from_vectors(kmers, config.pooling, config.dim, config.dropout)
     if kmers is None:

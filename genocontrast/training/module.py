@@ -125,7 +125,8 @@ class PromoterModule(SteppedModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collect the logits of the windows themselves."""
         codes, labels = batch
-        self.validation.append((self.judged(one_hot(codes)).logit, labels))
+        with self.full_precision():
+            self.validation.append((self.judged(one_hot(codes)).logit, labels))
 
     def on_validation_epoch_end(self) -> None:
         """Sum up the epoch; the callbacks read `epoch_metrics`."""

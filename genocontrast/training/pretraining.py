@@ -265,7 +265,8 @@ class PretrainingModule(SteppedModule):
 
     def validation_step(self, batch: LocusBatch, batch_idx: int) -> None:
         """Collect what the held-out loci say."""
-        losses, accuracy = self._found(self.judged, batch)
+        with self.full_precision():
+            losses, accuracy = self._found(self.judged, batch)
         total = sum(self.weight(name) * loss for name, loss in losses.items())
         self.validation.append(torch.stack([torch.as_tensor(total), accuracy.to(self.device)]))
 

@@ -59,6 +59,10 @@ class SteppedModule(LightningModule, ABC):
         """What is validated and kept: the moving average of the network's weights, or the network itself."""
         return self.network if self.average is None else cast(Encoder, self.average.module)
 
+    def full_precision(self) -> torch.autocast:
+        """Context of validation: in float32, as the trained model computes, whatever it trains in."""
+        return torch.autocast(self.device.type, enabled=False)
+
     @abstractmethod
     def losses(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """The losses of one batch, scalars by name, unweighted."""

@@ -155,7 +155,7 @@ def test_what_cannot_be_done_with_a_module_is_named():
 @pytest.mark.parametrize(
     ("choices", "problem"),
     [
-        ({"pool": "max"}, "pool is none of attention, summary"),
+        ({"pool": "max"}, "pool is none of both, attention, summary"),
         ({"orientation": "both"}, "orientation is none of"),
         ({"merge": "max"}, "merge is none of"),
         ({"arch": "transformer"}, "arch is none of"),

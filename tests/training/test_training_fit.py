@@ -88,6 +88,15 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+def test_each_setting_of_the_encoder_reaches_it():
+    changes = {"strand": "twin", "width": 6, "depth": 2, "pool": "summary", "orientation": "stranded", "dim": 6}
+    changes |= {"stride": 2, "heads": 3, "knots": 5, "merge": "logsumexp", "dropout": 0.5}
+    assert all(value != getattr(TINY, name) for name, value in changes.items())
+    pairs = random_pairs(8, 1)
+    network, _ = fit_pairs(pairs, pairs, TINY.model_copy(update=changes | {"epochs": 1}))
+    assert network.architecture == changes | {"arch": "gated"}
+
+
 # --- data
 
 
