@@ -28,6 +28,7 @@ RESERVED = (
 )  # fmt: skip
 """Columns of the stage's tables, which no track may be called."""
 Tier = Literal["random", "gc", "open", "nearby"]
+Lesson = Literal["pool", "random", "gc", "open", "nearby"]
 AUDITED_TIERS: tuple[Tier, ...] = ("random", "gc", "open")
 """Tiers of the shortcut audit, the easiest first; `nearby` has the promoters only that have such a neighbour."""
 Position = Literal["five_prime", "summit"]
@@ -385,8 +386,9 @@ class TrainingConfig(Section):
     """Random changes of every training window, one after another, each a view of `genocontrast.encoders.views` by its
     name and parameters, such as {mutation: {rate: 0.05}}."""
     pretraining: PretrainingConfig = PretrainingConfig()
-    curriculum: list[Tier] = []
-    """Easier decoys to train on before the matched ones, in this order, from `negatives.tiers`."""
+    curriculum: list[Lesson] = []
+    """Easier decoys to train on before the matched ones, in this order: tiers of `negatives.tiers`; or pool, which is
+    all promoters of the training split against all candidate decoys, also those that no match was found for."""
     curriculum_epochs: int = Field(5, ge=1)
     """Largest number of passes over the pairs of each of them."""
     max_shift: int = Field(20, ge=0)

@@ -97,8 +97,13 @@ def pair_codes(examples: pd.DataFrame, genome: Genome, split: Split, flank: int)
         raise SplitError(f"the split '{split}' holds no example", remedy="give it chromosomes in genome.splits")
     promoters, decoys = pair_rows(rows)
     codes = flanked_codes(rows, genome, flank)
-    oriented = bool(rows["strand"].iloc[promoters].isin(["+", "-"]).all())
+    oriented = is_oriented(rows.iloc[promoters])
     return PairCodes(codes[promoters], codes[decoys], flank, oriented=oriented)
+
+
+def is_oriented(promoters: pd.DataFrame) -> bool:
+    """Whether the strand of each promoter is known."""
+    return bool(promoters["strand"].isin(["+", "-"]).all())
 
 
 def pair_rows(rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -21,8 +21,12 @@ from genocontrast.genome.splits import read_splits
 if TYPE_CHECKING:
     from genocontrast.encoders import Encoder
     from genocontrast.kmers import KmerEmbedding
+    from genocontrast.training.data import PairCodes
     from genocontrast.training.mining import Mined
     from genocontrast.training.model import Model
+
+POOL = "pool"
+"""The step of the curriculum that takes all promoters and all candidates."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def run(config: Config, results: Path) -> None:
         inputs["kmers"] = vectors_file(results)
     if config.training.mined_rounds:
         inputs |= {"pool": results / "negatives" / "pool.parquet", "balance": results / "negatives" / "balance.json"}
+    if POOL in config.training.curriculum:
+        inputs |= {name: results / "negatives" / f"{name}.parquet" for name in ("pool", "dropped")}
     if config.training.pretraining.windows != "none":
         inputs["splits"] = results / "genome" / "genome.json"
         chosen.model.pretrained_on = list(seen_without_labels(results).itertuples(index=False, name=None))
@@ -83,19 +89,21 @@ def train(config: Config, results: Path, examples: pd.DataFrame, genome: Genome,
 
     What goes before them is pretraining and the curriculum of easier decoys, as far as they are configured.
     """
-    from genocontrast.training.fitting import fit
+    from genocontrast.training.data import pair_codes
+    from genocontrast.training.fitting import fit, fit_pairs
 
     hard = _of_tier(examples, HARD, results)
     # before the first training, which takes its time: what mining and the curriculum lack is said at once
     mine = miner(config, results, hard, genome) if config.training.mined_rounds else None
-    lessons = [_of_tier(examples, tier, results) for tier in config.training.curriculum]
+    flank = config.training.max_shift
+    lessons = [_lesson(name, examples, hard, genome, flank, results) for name in config.training.curriculum]
     kmers = initial_vectors(config, results)
     start = pretrained(config, results, hard, genome, checkpoints / "pretraining")
     for number, lesson in enumerate(lessons, 1):
-        easier = pd.concat([lesson[lesson["split"] == "train"], hard[hard["split"] == "validation"]])
         brief = config.training.model_copy(update={"epochs": config.training.curriculum_epochs})
+        stops = pair_codes(hard, genome, "validation", flank)
         place = checkpoints / f"curriculum_{number}"
-        start = fit(easier, genome, brief, kmers, seed=config.seed, checkpoints=place, start=start).network
+        start, _ = fit_pairs(lesson, stops, brief, kmers, seed=config.seed, checkpoints=place, start=start)
     first = fit(hard, genome, config.training, kmers, seed=config.seed, checkpoints=checkpoints, start=start)
     rounds = [Round(first)]
     if mine is None:
@@ -129,6 +137,23 @@ def pretrained(config: Config, results: Path, hard: pd.DataFrame, genome: Genome
 def seen_without_labels(results: Path) -> pd.DataFrame:
     """Segments of the training split: chrom, start, end."""
     return read_splits(results / "genome" / "genome.json").segments("train")
+
+
+def _lesson(
+    name: str, examples: pd.DataFrame, hard: pd.DataFrame, genome: Genome, flank: int, results: Path
+) -> PairCodes:
+    """What a step of the curriculum trains on: pairs of a tier, or everything that could have been matched."""
+    from genocontrast.training.data import PairCodes, flanked_codes, is_oriented, pair_codes
+
+    if name != POOL:
+        return pair_codes(_of_tier(examples, name, results), genome, "train", flank)
+    matched = hard[hard["label"] == 1].drop_duplicates("pair_id")
+    dropped, _ = read_parquet(results / "negatives" / "dropped.parquet")
+    candidates, _ = read_parquet(results / "negatives" / "pool.parquet")
+    promoters = pd.concat([matched, dropped], ignore_index=True)
+    promoters, candidates = (rows[rows["split"] == "train"] for rows in (promoters, candidates))
+    codes = (flanked_codes(rows, genome, flank) for rows in (promoters, candidates))
+    return PairCodes(*codes, flank, matched=False, oriented=is_oriented(promoters))
 
 
 def _of_tier(examples: pd.DataFrame, tier: str, results: Path) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from genocontrast.config import PretrainingConfig, parse_config
 from genocontrast.encoders import StrandEncoder
 from genocontrast.errors import ConfigError, PoolError, SplitError
 from genocontrast.genome import Genome
-from genocontrast.training import load_model, pretraining, stage
+from genocontrast.training import fitting, load_model, pretraining, stage
+from genocontrast.training.data import flanked_codes
 from genocontrast.training.fitting import fit_pairs, pretrain
 from genocontrast.training.pretraining import LocusBatch, LocusDraws, PretrainingModule, held_out, lay_out
 
@@ -174,6 +175,30 @@ def test_the_stage_pretrains_on_the_training_split_and_records_it(genome, result
     stage.run(config_of(genome, pretraining={"windows": "genome", "epochs": 1, "batch": 16}), results)
     assert set().union(*read) == {"chr1"}
     assert load_model(results / "training" / "model").pretrained_on == [("chr1", 0, 6000)]
+
+
+def test_the_pool_is_all_promoters_and_all_candidates_of_the_training_split(genome, results, monkeypatch):
+    table = example_table()
+    other = table.assign(start=table["start"] + 3000, end=table["end"] + 3000)
+    other[other["label"] == 1].to_parquet(results / "negatives" / "dropped.parquet")
+    other[other["label"] == 0].assign(strand=".").to_parquet(results / "negatives" / "pool.parquet")
+    seen = []
+    whole = fitting.fit_pairs
+    monkeypatch.setattr(fitting, "fit_pairs", lambda *given, **named: seen.append(given[0]) or whole(*given, **named))
+    stage.run(config_of(genome, curriculum=["pool"], curriculum_epochs=1), results)
+    lesson, matched = seen
+    train = table[table["split"] == "train"]
+    promoters, decoys = train[train["label"] == 1], other[(other["label"] == 0) & (other["split"] == "train")]
+    every = pd.concat([promoters, other[(other["label"] == 1) & (other["split"] == "train")]])
+    flank = TINY.max_shift
+    assert not lesson.matched
+    assert matched.matched
+    assert lesson.oriented
+    np.testing.assert_array_equal(lesson.promoters, flanked_codes(every, genome, flank))
+    np.testing.assert_array_equal(lesson.decoys, flanked_codes(decoys.assign(strand="."), genome, flank))
+    np.testing.assert_array_equal(matched.promoters, flanked_codes(promoters, genome, flank))
+    record = json.loads((results / "training" / "history.json").read_text())["provenance"]
+    assert {"pool", "dropped"} <= set(record["inputs"])
 
 
 def test_the_curriculum_goes_before_the_matched_decoys(genome, results, capsys):

@@ -11,6 +11,12 @@ rule training:
             if SETTINGS.training.mined_rounds
             else []
         ),
+        # all promoters and all candidates
+        pool=(
+            [f"{RESULTS}/negatives/pool.parquet", f"{RESULTS}/negatives/dropped.parquet"]
+            if "pool" in SETTINGS.training.curriculum
+            else []
+        ),
         # what may be seen without labels
         pretraining=(
             [
