@@ -152,8 +152,8 @@ def _lesson(
     candidates, _ = read_parquet(results / "negatives" / "pool.parquet")
     promoters = pd.concat([matched, dropped], ignore_index=True)
     promoters, candidates = (rows[rows["split"] == "train"] for rows in (promoters, candidates))
-    codes = (flanked_codes(rows, genome, flank) for rows in (promoters, candidates))
-    return PairCodes(*codes, flank, matched=False, oriented=is_oriented(promoters))
+    classes = flanked_codes(promoters, genome, flank), flanked_codes(candidates, genome, flank)
+    return PairCodes(*classes, flank, matched=False, oriented=is_oriented(promoters))
 
 
 def _of_tier(examples: pd.DataFrame, tier: str, results: Path) -> pd.DataFrame:

@@ -13,7 +13,10 @@ rule training:
         ),
         # all promoters and all candidates
         pool=(
-            [f"{RESULTS}/negatives/pool.parquet", f"{RESULTS}/negatives/dropped.parquet"]
+            [
+                f"{RESULTS}/negatives/pool.parquet",
+                f"{RESULTS}/negatives/dropped.parquet",
+            ]
             if "pool" in SETTINGS.training.curriculum
             else []
         ),
