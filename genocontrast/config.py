@@ -316,6 +316,9 @@ class PretrainingConfig(Section):
     """Largest number of passes over these windows."""
     batch: int = Field(256, ge=2)
     """Windows in a batch, each of them seen twice, and one of its neighbourhood."""
+    queue: int = Field(0, ge=0)
+    """Embeddings of earlier batches that stand beside the batch's own as negatives, made by the moving average of the
+    weights (MoCo): for batches of fewer than some 128 windows, where memory is short; 0: none."""
     masked_weight: float = Field(1.0, ge=0)
     """Weight of naming hidden bases, beside that of telling loci apart; 0: none are hidden for that."""
 

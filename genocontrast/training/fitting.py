@@ -259,6 +259,16 @@ def _run(trainer: Trainer, module: LightningModule, resumed: Path | None) -> Non
     except SIGTERMException:
         # Lightning's own exit says 0: a scheduler would take a stopped training for a finished one
         sys.exit(128 + signal.SIGTERM)
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+            raise
+        raise ModelError(
+            "memory ran out in training",
+            value=str(error).splitlines()[0],
+            remedy="lower training.batch_pairs, or pretraining.batch (with a queue, if negatives become few); wider "
+            "bins (training.stride) and fewer channels (training.width) need less, too. In code of your own, "
+            "genocontrast.contrast.cached_backward takes a large batch in chunks",
+        ) from None
     except SystemExit:
         # Lightning turns Ctrl-C into an exit, which would end a notebook's kernel
         raise KeyboardInterrupt from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from genocontrast.config import TrainingConfig
-from genocontrast.contrast import gathered_info_nce, info_nce
+from genocontrast.contrast import ContrastiveLoss, MemoryBank, gathered_info_nce, info_nce
 from genocontrast.encoders import Encoder, StrandEncoder
 from genocontrast.encoders.views import one_hot, reverse_complement
 from genocontrast.errors import ConfigError, PoolError
@@ -146,6 +146,8 @@ class LocusBatch(NamedTuple):
     """Windows of their neighbourhoods."""
     hidden: Tensor
     """The bases of `first` that are hidden, booleans."""
+    loci: Tensor
+    """Which loci these are, int64, shape=(k,)."""
 
 
 class Windows(Dataset[LocusBatch]):
@@ -158,7 +160,7 @@ class Windows(Dataset[LocusBatch]):
         first, second, neighbours = (self.loci.codes(draw.rows, moved) for moved in draw[1:])
         rng = np.random.default_rng([self.seed, *draw.rows[:2].tolist()])
         hidden = torch.from_numpy(rng.random(first.shape) < HIDDEN) & (first != N_CODE)
-        return LocusBatch(first, second, neighbours, hidden)
+        return LocusBatch(first, second, neighbours, hidden, torch.from_numpy(draw.rows))
 
 
 class LocusDraws(Sampler[LocusDraw]):
@@ -206,6 +208,14 @@ class PretrainingModule(SteppedModule):
             )
         super().__init__(network, config, config.pretraining.epochs, seed)
         self.train_loci, self.held_out_loci = held_out(loci)
+        queue = config.pretraining.queue
+        if queue and not config.average:
+            raise ConfigError(
+                "a queue of embeddings is kept by the moving average of the weights, and there is none",
+                value=queue,
+                remedy="set training.average to 0.99, or training.pretraining.queue to 0",
+            )
+        self.queue = MemoryBank(queue, config.dim) if queue else None
         self.hidden_head = nn.Linear(network.architecture["width"], 4 * network.architecture["stride"])
         self.validation: list[Tensor] = []
 
@@ -241,8 +251,7 @@ class PretrainingModule(SteppedModule):
             second = reverse_complement(second)
         strands = network.along(torch.cat([seen, second, one_hot(batch.neighbours)]))
         one, other, near = network.heads(network.read(strands)).embedding.chunk(3)
-        compare = gathered_info_nce if self.trainer.world_size > 1 else info_nce
-        contrast, diagnostics = compare(one, other, temperature=self.config.temperature, hard=near[:, None])
+        contrast, diagnostics = self._tell_apart(network, one, other, near, batch.loci, second)
         losses = {"locus": contrast}
         if self.config.pretraining.masked_weight:
             readings = [strand[: len(one)] for strand in strands]
@@ -250,10 +259,31 @@ class PretrainingModule(SteppedModule):
             losses["masked"] = self._masked(readings + turned, batch)
         return losses, diagnostics["accuracy"]
 
+    def _tell_apart(
+        self, network: Encoder, one: Tensor, other: Tensor, near: Tensor, loci: Tensor, second: Tensor
+    ) -> ContrastiveLoss:
+        """InfoNCE of two views of each locus; in training with a queue, against earlier batches, too."""
+        options: dict[str, Any] = {"temperature": self.config.temperature, "hard": near[:, None]}
+        if self.trainer.world_size > 1:
+            if self.queue is not None:
+                raise ConfigError(
+                    "a queue is for small batches, and several processes make large ones",
+                    value=len(self.queue),
+                    remedy="set training.pretraining.queue to 0",
+                )
+            return gathered_info_nce(one, other, **options)
+        if self.queue is None or not network.training:
+            return info_nce(one, other, **options)
+        # keys of one encoder, or the older ones would be told by their age
+        keys = self.judged.eval()(second).embedding
+        found = info_nce(one, keys, symmetric=False, **options, **self.queue.arguments(ids=loci))
+        self.queue.add(keys, ids=loci)
+        return found
+
     def _masked(self, strands: list[Tensor], batch: LocusBatch) -> Tensor:
         """Cross-entropy of the hidden bases, as each strand reads them."""
         # codes of the other strand; N, which is 4, is never hidden
-        turned = LocusBatch(3 - batch.first.long().flip(1), batch.second, batch.neighbours, batch.hidden.flip(1))
+        turned = batch._replace(first=3 - batch.first.long().flip(1), hidden=batch.hidden.flip(1))
         losses = [self._of_strand(*pair) for pair in zip(strands, (batch, turned), strict=False)]
         return torch.stack(losses).mean()
 

@@ -9,6 +9,7 @@ import torch
 from test_training_fit import TINY, example_table, random_pairs, same
 
 from genocontrast.config import PretrainingConfig, parse_config
+from genocontrast.contrast import info_nce
 from genocontrast.encoders import StrandEncoder
 from genocontrast.errors import ConfigError, PoolError, SplitError
 from genocontrast.genome import Genome
@@ -93,7 +94,7 @@ def test_hidden_bases_are_asked_on_both_strands_and_never_shown(length):
     hidden = torch.rand(3, length) < 0.3
     given = network.along(torch.randn(3, 4, length))[0]
     strands = [given, given.flip(1, 2)]
-    found = module._masked(strands, LocusBatch(codes, codes, codes, hidden))
+    found = module._masked(strands, LocusBatch(codes, codes, codes, hidden, torch.arange(3)))
     expected = []
     for strand, bases, asked in zip(strands, (codes, 3 - codes.flip(1)), (hidden, hidden.flip(1)), strict=True):
         logits = module.hidden_head(strand.transpose(1, 2)).unflatten(2, (4, 4)).flatten(1, 2)
@@ -120,8 +121,12 @@ def test_pretraining_learns_to_find_loci_and_is_a_start(genome, capsys):
         torch.testing.assert_close(begun.state_dict()[name], value, rtol=0, atol=1e-6)
 
 
-def test_an_interrupted_pretraining_resumes_to_the_same_weights(genome, tmp_path, monkeypatch):
-    whole = pretrain(genome, SEGMENTS, 60, CONFIG)
+QUEUED = CONFIG.model_copy(update={"pretraining": PRETRAINING.model_copy(update={"queue": 24})})
+
+
+@pytest.mark.parametrize("config", [CONFIG, QUEUED], ids=["batch", "queue"])
+def test_an_interrupted_pretraining_resumes_to_the_same_weights(genome, tmp_path, monkeypatch, config):
+    whole = pretrain(genome, SEGMENTS, 60, config)
     step = PretrainingModule.training_step
 
     def interrupted(self, batch, batch_idx):
@@ -132,8 +137,35 @@ def test_an_interrupted_pretraining_resumes_to_the_same_weights(genome, tmp_path
     with monkeypatch.context() as patched:
         patched.setattr(PretrainingModule, "training_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            pretrain(genome, SEGMENTS, 60, CONFIG, checkpoints=tmp_path / "kept")
-    assert same(whole, pretrain(genome, SEGMENTS, 60, CONFIG, checkpoints=tmp_path / "kept"))
+            pretrain(genome, SEGMENTS, 60, config, checkpoints=tmp_path / "kept")
+    assert same(whole, pretrain(genome, SEGMENTS, 60, config, checkpoints=tmp_path / "kept"))
+
+
+def test_the_queue_holds_earlier_loci_as_further_negatives(genome, monkeypatch):
+    seen = []
+
+    def spied(one, other, **options):
+        if options.get("bank") is not None:
+            seen.append((other.detach(), options["bank"], options["ids"]))
+        return info_nce(one, other, **options)
+
+    monkeypatch.setattr(pretraining, "info_nce", spied)
+    pretrain(genome, SEGMENTS, 60, QUEUED)
+    keys, banks, ids = zip(*seen, strict=True)
+    assert [len(bank) for bank in banks[:3]] == [0, len(keys[0]), 24]
+    earlier = torch.nn.functional.normalize(torch.cat(keys[:4]), dim=1)[-24:]
+    torch.testing.assert_close(banks[4], earlier)
+    # a locus of the batch that is in the queue, too, is known by its id, and no negative
+    assert all(len(row) == len(key) + len(bank) for key, bank, row in zip(keys, banks, ids, strict=True))
+    assert (
+        ids[4][len(keys[4]) :].tolist()
+        == torch.cat([row[: len(key)] for key, row in zip(keys, ids, strict=True)][:4])[-24:].tolist()
+    )
+
+
+def test_a_queue_needs_the_moving_average(genome):
+    with pytest.raises(ConfigError, match=r"moving average[\s\S]*training.average"):
+        pretrain(genome, SEGMENTS, 60, QUEUED.model_copy(update={"average": 0.0}))
 
 
 def test_kmers_are_not_pretrained(genome):

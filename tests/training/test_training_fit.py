@@ -251,6 +251,18 @@ def test_the_best_epoch_is_kept_and_patience_ends_training():
     assert found == pytest.approx(min(losses), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), "DefaultCPUAllocator: not enough memory"]
+)
+def test_memory_that_runs_out_names_what_to_lower(monkeypatch, error):
+    def full(self, batch, batch_idx):
+        raise error if isinstance(error, Exception) else RuntimeError(error)
+
+    monkeypatch.setattr(PromoterModule, "training_step", full)
+    with pytest.raises(ModelError, match=r"memory ran out[\s\S]*training.batch_pairs[\s\S]*cached_backward"):
+        fit_pairs(random_pairs(8, 0), random_pairs(8, 1), TINY)
+
+
 def test_the_same_seed_gives_the_same_model_and_another_seed_another():
     pairs, validation = random_pairs(20, 0), random_pairs(8, 1)
     before = torch.random.get_rng_state()
