@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genocontrast.config import SPLITS, EvaluationConfig, Split
 from genocontrast.errors import ShapeError
+from genocontrast.evaluation.attention import attention_profile
 from genocontrast.evaluation.audits import strand_audit
 from genocontrast.evaluation.baselines import fit_baselines
 from genocontrast.evaluation.calibration import temperature_effect
@@ -110,6 +111,7 @@ def evaluate(
         "dropped": _dropped_promoters(model, dropped, genome, scored, threshold),
         **audits,
         "probes": {**probes.as_dict(), "strand_cosine": audits["strand"]["mean_embedding_cosine"]},
+        "attention": attention_profile(model, scored.codes[split["test"]], scored.labels[split["test"]]),
         "per_chromosome": _per_chromosome(test, scored.test_scores),
     }
     held_out = scored.examples[_PREDICTION_COLUMNS].assign(score=scored.scores)[~split["train"]]

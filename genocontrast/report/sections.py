@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from genocontrast.config import Config
+from genocontrast.report.attention import attention_panel
 from genocontrast.report.calibration import calibration_table, probe_table, reliability_panel
 from genocontrast.report.decoys import (
     balance_table,
@@ -25,8 +26,9 @@ from genocontrast.report.decoys import (
 from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
 from genocontrast.report.kmers import shown_sets, space_sentences, space_tables
 from genocontrast.report.limits import known_limits
-from genocontrast.report.maps import embedding_panels, kmer_panels, logo
+from genocontrast.report.maps import embedding_panels, kmer_panels
 from genocontrast.report.methods import methods
+from genocontrast.report.motifs import motif_card, motif_sentence
 from genocontrast.report.results import Results
 from genocontrast.report.scan import scan_panel, scan_sentence, scan_table
 from genocontrast.report.shortcut import shortcut_panel, shortcut_sentences, shortcut_table
@@ -45,7 +47,7 @@ from genocontrast.report.tables import (
     strand_table,
 )
 from genocontrast.report.verdict import largest_smd
-from genocontrast.report.wording import integer, number, percent, plural
+from genocontrast.report.wording import number, percent, plural
 from genocontrast.version import __version__
 
 STAGES = ("genome", "negatives", "kmers", "training", "evaluation", "report")
@@ -93,6 +95,7 @@ def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> 
         _training(results),
         _embedding(results, config),
         _kmers(results, config),
+        _attention(results, config),
         _motifs(results),
         Section("limits", "Limits", [Block("bullets", known_limits(results, config.negatives.max_smd))]),
         _methods(results, config),
@@ -250,6 +253,13 @@ def _kmers(results: Results, config: Config) -> Section:
     return Section("kmers", "K-mer space", blocks)
 
 
+def _attention(results: Results, config: Config) -> Section:
+    profile = results.metrics.get("attention")
+    if not profile:
+        return Section("attention", "Attention", [_absent("The encoder has no attention over positions to show.")])
+    return Section("attention", "Attention", [Block("panels", [attention_panel(profile, config.genome.upstream)])])
+
+
 def _motifs(results: Results) -> Section:
     if results.motifs is None:
         return Section("motifs", "Motifs", [_absent("Motifs were not looked for in this run.")])
@@ -258,38 +268,8 @@ def _motifs(results: Results) -> Section:
         return Section(
             "motifs", "Motifs", [_absent("No stretch of sequence stood out: the model has no motif to show.")]
         )
-    lead = (
-        "What the model reads, from its attributions. Effect: mean drop of a promoter's score when the motif's sites "
-        "are replaced by bases drawn from the same window. Enrichment: log2 odds ratio of having a site, test "
-        f"promoters against decoys. A name is the best match in {_database(results.motifs)}, not proof that this "
-        "factor binds."
-    )
     cards = [motif_card(rank, motif) for rank, motif in enumerate(found, start=1)]
-    return Section("motifs", "Motifs", [Block("prose", [lead]), Block("logos", cards)])
-
-
-def _database(motifs: Mapping[str, Any]) -> str:
-    return (motifs.get("database") or {}).get("file") or "the motif database"
-
-
-def motif_card(rank: int, motif: Mapping[str, Any]) -> dict[str, Any]:
-    """A motif's logo with its figures as text."""
-    name = motif.get("name")
-    return {
-        "title": name or "no match",
-        "named": bool(name),
-        "consensus": motif["consensus"],
-        "svg": logo(f"motif-{rank}", motif),
-        "alt": f"Sequence logo of motif {rank}, consensus {motif['consensus']}, best match {name or 'none'}.",
-        "facts": [
-            ("match", number(motif.get("match_score"), 2)),
-            ("sites", integer(motif["sites"])),
-            ("effect", number(motif["effect"], 3, signed=True)),
-            ("enrichment", number(motif["enrichment"], 2, signed=True)),
-            ("promoters with", integer(motif["promoters_with"])),
-            ("decoys with", integer(motif["decoys_with"])),
-        ],
-    }
+    return Section("motifs", "Motifs", [Block("prose", [motif_sentence(results.motifs)]), Block("logos", cards)])
 
 
 def _methods(results: Results, config: Config) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from genocontrast.artefacts import PathLike, atomic_folder, existing, read_json
 from genocontrast.encoders import Encoded, Encoder, KmerEncoder, StrandEncoder
@@ -92,20 +94,37 @@ class Model:
         """Embeddings of length 1, codes of shape=(n, length) -> (n, dim)."""
         return self._encode(codes, batch_size).embedding.numpy()
 
-    @torch.inference_mode()
+    def attention_codes(self, codes: Codes, batch_size: int = 256) -> NDArray[np.float32]:
+        """How much each position counts, shape=(n, length) -> (n, bins), sums 1; see `StrandEncoder.attention`.
+
+        Raises
+        ------
+        ModelError
+            Where the encoder has no attention over positions.
+        """
+        if not isinstance(self.network, StrandEncoder):
+            raise ModelError("the encoder has no attention over positions", value=type(self.network).__name__)
+        _check_codes(codes)
+        # as the windows are given, whose positions are asked for
+        parts = self._batches(self.network.attention, codes, batch_size)
+        return torch.cat(parts).float().cpu().numpy()
+
     def _encode(self, codes: Codes, batch_size: int) -> Encoded:
-        if codes.ndim != 2 or codes.dtype != np.uint8:
-            raise ShapeError("codes must be uint8 of shape (n, length)", value=(str(codes.dtype), codes.shape))
+        _check_codes(codes)
         if self.network.strand != "free":
             codes = _one_strand(codes)
+        parts = self._batches(self.network, codes, batch_size)
+        return Encoded(*(torch.cat(tensors).float().cpu() for tensors in zip(*parts, strict=True)))
+
+    @torch.inference_mode()
+    def _batches(self, read: Callable[[Tensor], Any], codes: Codes, batch_size: int) -> list[Any]:
+        """What the network says of windows, batch by batch."""
         device, training = next(self.network.parameters()).device, self.network.training
         self.network.eval()
         try:
-            batches = torch.from_numpy(codes).split(batch_size)
-            parts = [self.network(one_hot(batch.to(device))) for batch in batches]
+            return [read(one_hot(batch.to(device))) for batch in torch.from_numpy(codes).split(batch_size)]
         finally:
             self.network.train(training)
-        return Encoded(*(torch.cat(tensors).float().cpu() for tensors in zip(*parts, strict=True)))
 
     def save(self, path: PathLike) -> None:
         """Write the model to a folder, whole or not at all."""
@@ -124,6 +143,11 @@ class Model:
             (folder / _CONFIG).write_text(text + "\n")
             weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
             save_file(weights, folder / _WEIGHTS)
+
+
+def _check_codes(codes: Codes) -> None:
+    if codes.ndim != 2 or codes.dtype != np.uint8:
+        raise ShapeError("codes must be uint8 of shape (n, length)", value=(str(codes.dtype), codes.shape))
 
 
 def load_model(path: PathLike) -> Model:

@@ -101,6 +101,7 @@ def make_metrics():
                 "min_embedding_cosine": 0.99987,
             },
         },
+        "attention": {"position": [25.0, 75.0, 125.0], "promoters": [0.4, 1.9, 0.7], "decoys": [0.8, 1.1, 1.1]},
         "per_chromosome": [{"chrom": "chr4", "pairs": 50, "auroc": 0.92}, {"chrom": "chr5", "pairs": 40, "auroc": 0.9}],
         "curves": {
             "roc": {name: curve(power, True) for name, power in powers.items()},

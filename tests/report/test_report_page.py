@@ -91,7 +91,7 @@ def test_every_reference_to_a_clip_path_is_met(page):
 def test_every_figure_has_a_text_alternative_and_its_data(page):
     written = page.read_text()
     alternatives = re.findall(r'role="img" aria-label="([^"]*)"', written)
-    assert len(alternatives) == written.count("<svg") == 20
+    assert len(alternatives) == written.count("<svg") == 21
     assert all(len(alternative) > 30 for alternative in alternatives)
     for name in re.findall(r'id="figure-([^"]+)"', written):
         assert len(pd.read_csv(page.parent / "data" / f"{name}.tsv", sep="\t")) > 0
@@ -312,6 +312,14 @@ def test_the_performance_section_says_whether_probabilities_hold(page, metrics):
         "'", "\u2019"
     )
     assert "would be 0.310 (0.290 to 0.330) and its calls right in 5.2 %" in text
+
+
+def test_the_page_shows_where_the_model_looks(page, config, metrics):
+    data = pd.read_csv(page.parent / "data" / "attention.tsv", sep="\t")
+    assert list(data["position"]) == [place - config.genome.upstream for place in metrics["attention"]["position"]]
+    assert list(data["promoters"]) == metrics["attention"]["promoters"]
+    told = f"on promoters it is highest {75 - config.genome.upstream} bp from the TSS, 1.90 times the mean"
+    assert told.replace("-", "\u2212") in page.read_text().replace("-", "\u2212")
 
 
 def test_the_probes_stand_beside_chance(metrics):
