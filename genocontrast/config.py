@@ -347,8 +347,8 @@ class TrainingConfig(Section):
     heads: int = Field(4, ge=1)
     """Heads of the attention pool."""
     knots: int = Field(0, ge=0)
-    """Points of the curve by which the attention pool weighs positions by where they are: for windows that are aligned
-    to something, such as the TSS; 0: where a motif lies does not count."""
+    """Points of curves along the window by which the encoder knows where a motif lies: for windows that are aligned to
+    something, such as the TSS; 0: where it lies does not count (encoder convolution only)."""
     orientation: Literal["invariant", "stranded"] = "invariant"
     """invariant: both strands are read as one. stranded: a promoter on one strand is told from one on the other, where
     windows are read on their promoter's strand; the score is that of a promoter on either."""

@@ -118,11 +118,35 @@ class WindowNorm(nn.Module):
         return functional.layer_norm(rows, shape, scale.expand(shape), shift.expand(shape)).transpose(1, 2)
 
 
+class Place(nn.Module):
+    """Adds to each channel a curve along the window, so that what follows knows where it is.
+
+    A curve is learned at so many points and read off between them, the same one at every length.
+
+    Parameters
+    ----------
+    channels : int
+    tied : bool
+        The other strand's channel of a feature has its curve, mirrored.
+    knots : int
+        Points of a curve, the first and the last one at the ends of the window.
+    """
+
+    def __init__(self, channels: int, tied: bool, knots: int) -> None:
+        super().__init__()
+        self.tied = tied
+        self.curves = nn.Parameter(torch.zeros(channels // 2 if tied else channels, knots))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add, shape=(n, channels, length)."""
+        curves = torch.cat([self.curves, self.curves.flip(0, 1)]) if self.tied else self.curves
+        return x + by_position(functional.interpolate(curves[None], x.shape[2], mode="linear", align_corners=True))
+
+
 class AttentionPool(nn.Module):
     """Each head's mean of its own values over the positions, weighted by a softmax: an energy over positions.
 
-    The energy of a position is a linear function of what is there, and, with `knots`, of where it is: a curve along
-    the window, learned at so many points and read off between them, the same one at every length.
+    The energy of a position is a linear function of what is there.
 
     Parameters
     ----------
@@ -130,15 +154,12 @@ class AttentionPool(nn.Module):
     heads : int
     values : int
         Dimensions of each head's values.
-    knots : int
-        Points of the curve; 0: where a position is does not count.
     """
 
-    def __init__(self, channels: int, heads: int, values: int, knots: int = 0) -> None:
+    def __init__(self, channels: int, heads: int, values: int) -> None:
         super().__init__()
         self.energy = nn.Linear(channels, heads)
         self.values = nn.Parameter(torch.empty(heads, channels, values))
-        self.curve = nn.Parameter(torch.zeros(1, heads, knots)) if knots else None
         nn.init.normal_(self.values, std=channels**-0.5)
 
     def weights(self, x: Tensor, mirrored: bool = False) -> Tensor:
@@ -147,11 +168,8 @@ class AttentionPool(nn.Module):
         `mirrored`: as the other strand weighs them, yet in the order of the given one.
         """
         of_channels = self.energy.weight.flip(1) if mirrored else self.energy.weight
-        energy = functional.linear(x.transpose(1, 2), of_channels, self.energy.bias).transpose(1, 2)
-        if self.curve is not None:
-            curve = functional.interpolate(self.curve, x.shape[2], mode="linear", align_corners=True)
-            energy = energy + (curve.flip(2) if mirrored else curve)
-        return at_least_single(energy).softmax(2)
+        energy = functional.linear(x.transpose(1, 2), of_channels, self.energy.bias)
+        return at_least_single(energy).softmax(1).transpose(1, 2)
 
     def forward(self, x: Tensor, mirrored: bool = False) -> Tensor:
         """Pool, shape=(n, channels, length) -> (n, heads * values); `mirrored`: as the other strand reads it."""

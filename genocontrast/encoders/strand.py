@@ -12,6 +12,7 @@ from genocontrast.encoders.encoder import Encoder
 from genocontrast.encoders.layers import (
     AttentionPool,
     Conv1d,
+    Place,
     TiedConv1d,
     WindowNorm,
     by_position,
@@ -63,8 +64,11 @@ class StrandEncoder(Encoder):
         Dimensions of the embedding.
     stride : int
         bp of one bin after the first convolution; "gated" only.
-    heads, knots : int
-        Of the attention pool: its heads, and points of the curve that weighs positions by where they are (0: none).
+    heads : int
+        Heads of the attention pool.
+    knots : int
+        Points of the curves along the window by which the network knows where a motif lies: for windows that are
+        aligned to something, such as the TSS. 0: it does not; "gated" only.
     merge : {"mean", "logsumexp", "canonical"}
         How an invariant encoder merges readings: their mean, their smooth maximum in each feature, or, for "twin",
         the reading of the strand that sorts first, at half the cost.
@@ -108,10 +112,11 @@ class StrandEncoder(Encoder):
         self.strand, self.orientation, self.merge = strand, orientation, merge
         ours = isinstance(arch, str)
         self.min_length = max(STEM_KERNEL, 2 * stride) if ours else 1
-        self.trunk: nn.Module = arch if isinstance(arch, nn.Module) else Trunk(strand == "tied", width, depth, stride)
+        tied = strand == "tied"
+        self.trunk: nn.Module = arch if isinstance(arch, nn.Module) else Trunk(tied, width, depth, stride, knots)
         self.pools = nn.ModuleList()
         if pool != "summary":
-            self.pools.append(AttentionPool(width, heads, HEAD_VALUES, knots))
+            self.pools.append(AttentionPool(width, heads, HEAD_VALUES))
         if pool != "attention":
             self.pools.append(Summary())
         self.feature_dim = 2 * dim
@@ -191,9 +196,10 @@ class StrandEncoder(Encoder):
 class Trunk(nn.Sequential):
     """One-hot windows, shape=(n, 4, length), to features along them, shape=(n, width, length // stride)."""
 
-    def __init__(self, tied: bool, width: int, depth: int, stride: int) -> None:
+    def __init__(self, tied: bool, width: int, depth: int, stride: int, knots: int) -> None:
         super().__init__(
             Stem(tied, width, stride),
+            *([Place(width, tied, knots)] if knots else []),
             *(GatedBlock(tied, width, 2**level) for level in range(depth)),
         )
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from genocontrast import sequence
 from genocontrast.encoders import StrandEncoder
-from genocontrast.encoders.layers import AttentionPool, by_position, convolve
+from genocontrast.encoders.layers import AttentionPool, Place, by_position, convolve
 from genocontrast.encoders.strand import Summary, canonical_strand
 from genocontrast.errors import ModelError, ShapeError
 
@@ -81,12 +81,33 @@ def test_the_canonical_strand_is_the_one_that_sorts_first():
 # --- attention
 
 
-def test_attention_is_a_softmax_over_the_energies_of_content_and_place():
-    pool = randomised(AttentionPool(6, heads=3, values=2, knots=4)).double()
+def test_a_place_is_a_curve_for_each_channel_that_the_other_strand_mirrors():
+    tied, plain = (randomised(Place(6, tied, knots=4)).double() for tied in (True, False))
     x = torch.randn(2, 6, 11, dtype=torch.float64)
-    places = np.stack([np.interp(np.linspace(0, 3, 11), range(4), row) for row in pool.curve[0].detach().numpy()])
+    along = np.linspace(0, 3, 11)
+    curves = [np.interp(along, range(4), row) for row in plain.curves.detach().numpy()]
+    np.testing.assert_allclose((plain(by_position(x)) - x).detach(), np.stack([curves, curves]), atol=1e-12)
+    half = [np.interp(along, range(4), row) for row in tied.curves.detach().numpy()]
+    both = np.stack([*half, *(row[::-1] for row in reversed(half))])
+    np.testing.assert_allclose((tied(by_position(x)) - x).detach(), np.stack([both, both]), atol=1e-12)
+    torch.testing.assert_close(tied(by_position(x.flip(1, 2))), tied(by_position(x)).flip(1, 2))
+
+
+@pytest.mark.parametrize("knots", [0, 9])
+def test_where_a_motif_lies_counts_with_knots_alone(knots):
+    x = torch.zeros(2, 4, 120, dtype=torch.float64)
+    motif = windows(1, 12)[0]
+    x[0, :, 40:52], x[1, :, 60:72] = motif, motif
+    encoder = randomised(StrandEncoder(width=8, depth=0, knots=knots)).double()
+    one, other = encoder(x).logit
+    assert (abs(float((one - other).detach())) > 1e-3) == bool(knots)
+
+
+def test_attention_is_a_softmax_over_the_energies():
+    pool = randomised(AttentionPool(6, heads=3, values=2)).double()
+    x = torch.randn(2, 6, 11, dtype=torch.float64)
     energy = np.einsum("hc,ncl->nhl", pool.energy.weight.detach(), x) + pool.energy.bias.detach().numpy()[:, None]
-    weights = np.exp(energy + places)
+    weights = np.exp(energy)
     weights /= weights.sum(2, keepdims=True)
     values = np.einsum("hcv,ncl->nhvl", pool.values.detach(), x)
     expected = np.einsum("nhl,nhvl->nhv", weights, values).reshape(2, 6)
@@ -94,7 +115,7 @@ def test_attention_is_a_softmax_over_the_energies_of_content_and_place():
     np.testing.assert_allclose(pool(x).detach(), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("pool", [AttentionPool(6, heads=3, values=2, knots=4), Summary()])
+@pytest.mark.parametrize("pool", [AttentionPool(6, heads=3, values=2), Summary()])
 def test_a_pool_reads_the_other_strand_without_turning_it(pool):
     pool, x = randomised(pool).double(), torch.randn(2, 6, 11, dtype=torch.float64)
     torch.testing.assert_close(pool(x, mirrored=True), pool(x.flip(1, 2)))
