@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genocontrast.config import SPLITS, Config, NegativesConfig, SplitsConfig, TrainingConfig
+from genocontrast.config import SPLITS, Config, NegativesConfig, SplitsConfig
 from genocontrast.genome.splits import Splits
+from genocontrast.report.methods_training import training_paragraph
 from genocontrast.report.results import Results
 from genocontrast.report.wording import covariate, integer, listing, number, percent, plural
 from genocontrast.version import __version__
@@ -63,7 +64,7 @@ def methods(results: Results, config: Config) -> tuple[list[str], list[str]]:
     paragraphs = [
         _examples(results, config, splits),
         _decoys(results, config, cite, splits.unit),
-        _model(config, cite),
+        training_paragraph(config, cite),
         _evaluation(results, config, cite, splits.unit),
     ]
     if results.kmers is not None:
@@ -171,59 +172,6 @@ def _held_back(balance: Mapping[str, Any]) -> str:
     return (
         f" The matching was repeated with a part of the signal held back ({check['how']}): there the standardised mean "
         f"difference of accessibility was {number(check['smd_after'], signed=True)}."
-    )
-
-
-def _model(config: Config, cite: Citations) -> str:
-    training = config.training
-    return (
-        f"{_encoder(config, cite)} was trained on a classification loss plus "
-        f"{number(training.contrastive_weight, 2)} times InfoNCE {cite('infonce')} at temperature "
-        f"{number(training.temperature, 2)} (promoters as one class, the batch's decoys as negatives, a promoter's own "
-        f"decoy twice) plus {number(training.surrogate_weight, 2)} times the loss of telling windows from random "
-        f"sequences of their own dinucleotide composition, with AdamW {cite('adamw')} (learning rate "
-        f"{training.learning_rate:g}, "
-        f"weight decay {training.weight_decay:g}), batches of {training.batch_pairs} pairs, dropout "
-        f"{training.dropout:g} and random shifts of up to {training.max_shift} bp for both classes, for at most "
-        f"{plural(training.epochs, 'epoch')}; training stopped after {plural(training.patience, 'epoch')} without a "
-        f"better validation loss.{_mining(training)}"
-    )
-
-
-def _encoder(config: Config, cite: Citations) -> str:
-    training = config.training
-    # each reference is numbered where it is first cited
-    either = "" if training.strand == "free" else f", so that either strand has the same embedding {cite('strand')},"
-    if training.encoder == "kmers":
-        pooled = {
-            "mean": "the mean",
-            "sif": "the mean, in which frequent k-mers weigh less,",
-            "attention": "the mean by learned weights",
-        }[training.pooling]
-        return (
-            f"An encoder that reads a window as its canonical {config.kmers.k}-mers{either} takes {pooled} of "
-            f"their vectors, which start as described below (embeddings of {training.dim} dimensions). It"
-        )
-    strand = {
-        "tied": "whose filters are tied in pairs of reverse complements",
-        "twin": "applied to both strands and averaged",
-        "free": "on the given strand only",
-    }[training.strand]
-    return (
-        f"A convolutional encoder ({training.width} channels, {plural(training.depth, 'residual block')}, embeddings "
-        f"of {training.dim} dimensions) {strand}{either}"
-    )
-
-
-def _mining(training: TrainingConfig) -> str:
-    if not training.mined_rounds:
-        return ""
-    times = "once" if training.mined_rounds == 1 else f"{training.mined_rounds} times"
-    return (
-        f" Training was repeated {times}, each time with the training promoters paired anew, within the same caliper, "
-        "with the candidates nearest to them in the embedding of the model before, at prices of the covariates that "
-        "keep the classes' means alike; candidates more like a promoter than promoters are like one another were left "
-        "out. The model of lowest loss on the matched validation pairs was kept."
     )
 
 

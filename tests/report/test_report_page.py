@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from genocontrast.artefacts import read_json
-from genocontrast.config import SplitsConfig
+from genocontrast.config import PretrainingConfig, SplitsConfig
 from genocontrast.errors import FileFormatError
 from genocontrast.report import headline, write_report
 from genocontrast.report.calibration import probe_table
@@ -23,7 +23,7 @@ from genocontrast.report.stage import run
 from genocontrast.report.tables import count_table, sequence_table
 
 ANCHORS = ["data", "examples", "balance", "performance", "shortcut", "scan", "strand", "training"]
-ANCHORS += ["embedding", "kmers", "motifs", "limits", "methods"]
+ANCHORS += ["embedding", "kmers", "attention", "motifs", "limits", "methods"]
 
 
 class Outline(HTMLParser):
@@ -266,6 +266,31 @@ def test_the_methods_name_the_strand_design(tmp_path, write, config, strand):
     text = " ".join(methods(read_results(write(tmp_path / "demo", vectors=False)), settings)[0])
     assert ("same embedding" in text) == (strand != "free")
     assert {"tied": "tied in pairs", "twin": "averaged", "free": "given strand only"}[strand] in text
+
+
+@pytest.mark.parametrize(
+    ("training", "told", "untold"),
+    [
+        ({"contrastive_weight": 0.0, "surrogate_weight": 0.0}, "trained on a classification loss, with", "InfoNCE"),
+        ({"classification_weight": 0.0}, "trained on 0.20 times InfoNCE", "classification loss"),
+        (
+            {"knots": 9, "pool": "attention"},
+            "curves along the window of 9 points, pooled over positions by attention",
+            "x",
+        ),
+        ({"views": [{"mutation": {"rate": 0.1}}]}, "changed at random (mutation)", "x"),
+        ({"curriculum": ["pool"]}, "on all promoters of the training split against all candidate decoys", "pretrained"),
+        ({"average": 0.0}, "whose filters", "moving average"),
+        ({"pretraining": PretrainingConfig(windows="genome")}, "pretrained for 10 epochs on windows side by side", "x"),
+        ({"harmony": "upgrad"}, "their gradients combined by upgrad", "x"),
+    ],
+)
+def test_the_methods_tell_how_it_was_trained(tmp_path, write, config, training, told, untold):
+    settings = config.model_copy(update={"training": config.training.model_copy(update=training)})
+    results = read_results(write(tmp_path / "demo", vectors=False))
+    paragraph = methods(results, settings)[0][2]
+    assert told in paragraph
+    assert untold == "x" or untold not in paragraph
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sif", "attention"])
