@@ -69,7 +69,7 @@ def run(config: Config, results: Path) -> None:
     options = {"tiers": config.shortcut_tiers, "bootstraps": config.evaluation.bootstraps, "seed": config.seed}
     examples, genome = read_examples(source), Genome(config.genome.fasta)
     found = shortcut_audit(models, examples, genome, config.evaluation.bootstraps, config.seed, embedding)
-    found |= {"run": True, "absent": absent, "epochs": _epochs(models)}
+    found |= {"run": True, "absent": absent, "epochs": _epochs(models), "lessons_before": _lessons_before(config)}
     record = provenance("shortcut", options, inputs)
     write_json(results / "evaluation" / "shortcut.json", {"provenance": record, **found})
 
@@ -77,6 +77,12 @@ def run(config: Config, results: Path) -> None:
 def _epochs(models: Mapping[str, Model]) -> dict[str, int | None]:
     """The largest number of epochs that each training was allowed: with few, it may not have learned all it could."""
     return {tier: model.provenance.get("config", {}).get("epochs") for tier, model in models.items()}
+
+
+def _lessons_before(config: Config) -> list[str]:
+    """What the model of the matched decoys alone was trained on before them: the other models see one tier only."""
+    pretraining = [] if config.training.pretraining.windows == "none" else ["pretraining"]
+    return [*pretraining, *config.training.curriculum]
 
 
 def model_folders(config: Config, results: Path) -> tuple[dict[str, Path], dict[str, str]]:

@@ -114,6 +114,11 @@ def shortcut_sentences(shortcut: Mapping[str, Any]) -> list[str]:
         told += "The interval includes 0: here the matched decoys taught it nothing that the easier ones did not."
     if _unequal(shortcut):
         told += " The trainings were not allowed the same number of epochs, to which a part of it may be due."
+    if shortcut["lessons_before"]:
+        before = listing([name.replace("pool", "the pool of all candidates") for name in shortcut["lessons_before"]])
+        told += (
+            f" Only the model of the matched decoys had lessons before ({before}), to which a part of it may be due."
+        )
     return [lead, told]
 
 

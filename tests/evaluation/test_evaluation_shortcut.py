@@ -112,6 +112,7 @@ def test_models_of_other_widths_are_refused(tiers, known_model):
 def settings(genome, **evaluation):
     files = {"fasta": str(genome.path), "promoters": "p.bed", "signal": ["s.bw"], "upstream": 40, "downstream": 20}
     training = {"epochs": 3, "width": 4, "depth": 0, "dim": 4, "max_shift": 0, "surrogate_weight": 0, "mined_rounds": 1}
+    training["curriculum"] = ["pool"]
     values = {"name": "x", "genome": files, "training": training}
     return parse_config({**values, "evaluation": {"bootstraps": 100, "shortcut_epochs": 1, **evaluation}})
 
@@ -149,6 +150,7 @@ def test_tiers_are_trained_and_tested_and_too_few_pairs_are_told(tiers, results)
     assert found["absent"]["gc"] == f"too few pairs (test {MIN_PAIRS - 1}; each split needs {MIN_PAIRS})"
     assert found["absent"]["open"] == f"too few pairs (train 0, validation 0, test 0; each split needs {MIN_PAIRS})"
     assert found["epochs"] == {"random": 1, "hard": 3}
+    assert found["lessons_before"] == ["pool"]
     assert set(found["provenance"]["inputs"]) == {"examples", "fasta", "model_random", "model_hard"}
     expected = load_model(folder / "random/model").score_codes
     rows = read_examples(results / "negatives/examples.parquet").query("tier == 'hard' and split == 'test'")

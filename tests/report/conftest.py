@@ -370,6 +370,7 @@ def make_shortcut():
         "gains": gains,
         "absent": {"open": "too few pairs (test 3; each split needs 10)"},
         "epochs": {"random": 4, "gc": 4, "hard": 24},
+        "lessons_before": [],
     }
 
 

@@ -34,6 +34,12 @@ def test_the_table_names_what_is_absent_and_unequal(shortcut):
     assert "pochs" not in shortcut_table(alike).note + shortcut_sentences(alike)[1]
 
 
+def test_lessons_of_the_matched_model_alone_are_told(shortcut):
+    assert "lessons before" not in shortcut_sentences(shortcut)[1]
+    told = shortcut_sentences(shortcut | {"lessons_before": ["pretraining", "pool"]})[1]
+    assert "lessons before (pretraining and the pool of all candidates)" in told
+
+
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [(0.02, 0.2, "did not ask for"), (-0.1, 0.1, "includes 0"), (-0.2, -0.1, "cost more than it gained")],
