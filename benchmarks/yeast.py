@@ -5,7 +5,11 @@ The examples are those that config/yeast_benchmark.yaml freezes. Each cell is th
 told by their fingerprint and done again. While tuning only the validation chromosomes are looked at; --test opens the
 test chromosomes and says so in the table.
 
-    python benchmarks/yeast.py --data DATA --results FOLDER [--cells CELL ...] [--seeds N] [--test] [--json FILE]
+--folds K is the data's own variance: the default cell, trained on all but one of K groups of the chromosomes of train
+and validation, and judged on that one, beside the best baseline fitted alike.
+
+    python benchmarks/yeast.py --data DATA [--results FOLDER] [--cells CELL ...] [--seeds N] [--test] [--folds K]
+        [--json FILE]
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from genocontrast import Genome
 from genocontrast.artefacts import read_json, write_json
 from genocontrast.config import Config, TrainingConfig, load_config
 from genocontrast.evaluation.baselines import baseline_features, fit_baseline
-from genocontrast.evaluation.metrics import Assessment, assess
+from genocontrast.evaluation.metrics import Assessment, assess, auroc
 from genocontrast.evaluation.resamples import Estimate, Floats, PairResamples, promoter_blocks
 from genocontrast.examples import HARD, read_examples
 from genocontrast.genome import stage as genome_stage
@@ -108,6 +112,47 @@ def baseline_scores(hard: pd.DataFrame, codes: Codes) -> dict[str, Floats]:
     return {name: baseline.scores for name, baseline in fitted.items()}
 
 
+def by_folds(hard: pd.DataFrame, folds: int) -> list[pd.DataFrame]:
+    """The examples of train and validation, K times: pairs with promoters of one group of chromosomes are validation.
+
+    The other pairs are training, but for those whose decoy lies on a chromosome of the group.
+    """
+    known = hard[hard["split"] != "test"]
+    promoters = known[known["label"] == 1].set_index("pair_id")["chrom"]
+    load = dict.fromkeys(range(folds), 0)
+    group = {}
+    for chrom, count in promoters.value_counts().sort_index(kind="stable").sort_values(ascending=False).items():
+        group[chrom] = min(load, key=lambda fold: load[fold])
+        load[group[chrom]] += count
+    of_pair, own = known["pair_id"].map(promoters).map(group), known["chrom"].map(group)
+    parts = []
+    for fold in range(folds):
+        astride = known.loc[(of_pair != fold) & (own == fold), "pair_id"]
+        split = np.where(of_pair == fold, "validation", "train")
+        parts.append(known.assign(split=split)[~known["pair_id"].isin(astride)].reset_index(drop=True))
+    return parts
+
+
+def cross_validate(config: Config, results: Path, hard: pd.DataFrame, folds: int) -> dict[str, Any]:
+    """AUROC of the default cell and of the baselines on each group of chromosomes, and their spread."""
+    genome, rows = Genome(config.genome.fasta), []
+    for fold, examples in enumerate(by_folds(hard, folds)):
+        print(f"fold {fold + 1} of {folds}", file=sys.stderr)
+        codes, labels = genome.codes(examples), examples["label"].to_numpy()
+        apart = (examples["split"] == "validation").to_numpy()
+        # baselines have their regularisation chosen where they are judged, the model its epoch
+        scores = baseline_scores(examples, codes)
+        start = time.perf_counter()
+        model = training_stage.train(config, results, examples, genome, results / "folds" / str(fold))[0].model
+        scores["model"] = model.logits_codes(codes).astype(float)
+        rows.append({name: auroc(labels[apart], each[apart]) for name, each in scores.items()})
+        print(f"  model {rows[-1]['model']:.3f}, {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    table = pd.DataFrame(rows)
+    above = table["model"] - table.drop(columns="model").max(axis=1)
+    spread = {name: {"mean": float(each.mean()), "spread": float(each.std())} for name, each in table.items()}
+    return {"folds": rows, **spread, "above_best": {"mean": float(above.mean()), "spread": float(above.std())}}
+
+
 class Judge:
     """AUROC on one split with intervals over blocks of the chromosome, the same resamples for everything."""
 
@@ -148,6 +193,7 @@ def main() -> None:
     parser.add_argument("--cells", nargs="*", default=[DEFAULT], choices=list(CELLS), help="what to train")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each cell")
     parser.add_argument("--test", action="store_true", help="judge on the test chromosomes instead of validation")
+    parser.add_argument("--folds", type=int, default=0, help="groups of chromosomes for cross-validation; 0: none")
     report = run(parser.parse_args())
     print(f"\nexamples {report['frozen'][:12]}, judged on {report['split']}, blocks of {report['block']:,} bp")
 
@@ -190,6 +236,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             for cell, row in report["cells"].items()
         ],
     )
+    if arguments.folds:
+        report["cross_validation"] = found = cross_validate(config, arguments.results, hard, arguments.folds)
+        names = [*BASELINES, "model", "above_best"]
+        timing.show(f"AUROC over {arguments.folds} folds", [{"by": name, **found[name]} for name in names])
     timing.write(arguments.json, report)
     return report
 
