@@ -35,6 +35,7 @@ from genocontrast.evaluation.metrics import Assessment, assess, auroc
 from genocontrast.evaluation.resamples import Estimate, Floats, PairResamples, promoter_blocks
 from genocontrast.examples import HARD, read_examples
 from genocontrast.genome import stage as genome_stage
+from genocontrast.kmers import stage as kmers_stage
 from genocontrast.negatives import stage as negatives_stage
 from genocontrast.sequence import Codes, kmer_frequencies
 from genocontrast.training import stage as training_stage
@@ -47,11 +48,15 @@ CELLS: dict[str, dict[str, Any]] = {
     "free": {"strand": "free"},
     "cross-entropy only": {"contrastive_weight": 0.0},
     "InfoNCE only": {"classification_weight": 0.0, "contrastive_weight": 1.0},
-    "no surrogates": {"surrogate_weight": 0.0},
+    "InfoNCE, heavier": {"contrastive_weight": 0.2},
+    "surrogates": {"surrogate_weight": 1.0},
+    "no places": {"knots": 0},
+    "no mutation": {"views": []},
     "random decoys": {"tier": "random"},
-    "curriculum": {"curriculum": ["random", "open"]},
-    "pretrained": {"pretraining": {"windows": "genome"}},
-    "pretrained on open chromatin": {"pretraining": {"windows": "open"}},
+    "curriculum": {"curriculum": ["random", "open"], "curriculum_epochs": 3},
+    "pool first": {"curriculum": ["pool"], "curriculum_epochs": 3},
+    "pretrained": {"pretraining": {"windows": "genome", "epochs": 4}},
+    "pretrained on open chromatin": {"pretraining": {"windows": "open", "epochs": 20}},
     "k-mer vectors": {"encoder": "kmers"},
 }
 """What each cell changes of the default; `tier` is that of the training decoys."""
@@ -66,6 +71,8 @@ def prepare(data: Path, results: Path) -> Config:
     if not (results / "negatives" / "balance.json").is_file():
         genome_stage.run(config, results)
         negatives_stage.run(config, results)
+    if not (results / "kmers" / "kmers.h5ad").is_file():
+        kmers_stage.run(config, results)
     return config
 
 
