@@ -1,7 +1,7 @@
 """Promoter tasks of GUE on their development sets: our recipes over seeds, baselines, and what the split gives away.
 
-Each seed is one `genocontrast training csv` of config/gue_<task>.yaml in a process of its own, kept in --results, so
-that a stopped run goes on. Training rows that repeat in the development set are left out, as that command does. The
+Each seed is one `genocontrast training csv` of config/tables/gue_<task>.yaml in a process of its own, kept in
+--results, so that a stopped run goes on. Training rows that repeat in the development set are left out, as that command does. The
 test sets are never read.
 
     python benchmarks/gue.py --data DATA [--tasks TASK ...] [--seeds N] [--free] [--results FOLDER] [--json FILE]
@@ -34,11 +34,8 @@ from genocontrast.genome.repeats import drop_repeats
 from genocontrast.genome.sequence_tables import read_sequences
 from genocontrast.sequence import kmer_frequencies
 
-CONFIGS = Path(__file__).parents[1] / "config"
-PUBLISHED = {
-    "prom_core_all": {"DNABERT-2, 117 M parameters, pretrained (test set)": 0.694},
-    "prom_300_tata": {},
-}
+CONFIGS = Path(__file__).parents[1] / "config" / "tables"
+PUBLISHED = {"prom_core_all": {"DNABERT-2, 117 M parameters, pretrained (test set)": 0.694}}
 PIECE, FIRST = 15, 9
 """The decoys of prom_core_all are promoters with pieces of so many bp replaced; the first whole piece begins here."""
 

@@ -103,6 +103,12 @@ def test_every_section_of_the_schema_is_closed():
         assert section["additionalProperties"] is False
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "tables").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_recipes_for_tables_are_valid(path):
+    assert cfg.load_table_config(path).training != cfg.TrainingConfig()
+    assert set(yaml.safe_load(path.read_text())) <= set(cfg.TableConfig.model_fields)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
 def test_shipped_configurations_are_valid(path):
     assert cfg.load_config(path).name
