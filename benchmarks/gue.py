@@ -1,8 +1,8 @@
 """Promoter tasks of GUE on their development sets: our recipes over seeds, baselines, and what the split gives away.
 
 Each seed is one `genocontrast training csv` of config/tables/gue_<task>.yaml in a process of its own, kept in
---results, so that a stopped run goes on. Training rows that repeat in the development set are left out, as that command does. The
-test sets are never read.
+--results, so that a stopped run goes on. Training rows that repeat in the development set are left out, as that
+command does. The test sets are never read.
 
     python benchmarks/gue.py --data DATA [--tasks TASK ...] [--seeds N] [--free] [--results FOLDER] [--json FILE]
 """
