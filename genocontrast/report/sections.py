@@ -23,10 +23,11 @@ from genocontrast.report.decoys import (
     two_sample_sentence,
     unused_signal_sentence,
 )
+from genocontrast.report.embedding_map import Map, embedding_map
 from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
 from genocontrast.report.kmers import shown_sets, space_sentences, space_tables
 from genocontrast.report.limits import known_limits
-from genocontrast.report.maps import embedding_panels, kmer_panels
+from genocontrast.report.maps import embedding_panels, embedding_plane, kmer_panels
 from genocontrast.report.methods import methods
 from genocontrast.report.motifs import motif_card, motif_sentence
 from genocontrast.report.results import Results
@@ -57,7 +58,7 @@ STAGES = ("genome", "negatives", "kmers", "training", "evaluation", "report")
 class Block:
     """A part of a section; `kind` says how the template sets `content`."""
 
-    kind: Literal["prose", "panels", "tables", "code", "folded", "bullets", "numbered", "logos"]
+    kind: Literal["prose", "panels", "tables", "code", "folded", "bullets", "numbered", "logos", "map"]
     content: Any
     title: str = ""
 
@@ -73,13 +74,14 @@ class Section:
     @property
     def panels(self) -> list[Panel]:
         """The figures of the section."""
-        return [
-            panel
-            for block in self.blocks
-            if block.kind == "panels"
-            for panel in block.content
-            if isinstance(panel, Panel)
-        ]
+        drawn = [block.content for block in self.blocks if block.kind == "panels"]
+        drawn += [block.content[1] for block in self.blocks if block.kind == "map"]
+        return [panel for panels in drawn for panel in panels if isinstance(panel, Panel)]
+
+    @property
+    def maps(self) -> list[Map]:
+        """The interactive maps of the section."""
+        return [block.content[0] for block in self.blocks if block.kind == "map"]
 
 
 def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> list[Section]:
@@ -238,7 +240,9 @@ def _training(results: Results) -> Section:
 def _embedding(results: Results, config: Config) -> Section:
     if results.embeddings is None or len(results.embeddings.rows) < 2:
         return Section("embedding", "Embedding", [_absent("No embeddings were written for this run.")])
-    return Section("embedding", "Embedding", [Block("panels", embedding_panels(results.embeddings, config.seed))])
+    plane, rows = embedding_plane(results.embeddings, config.seed, config.report.projection)
+    chart = Block("map", (embedding_map(plane, rows), embedding_panels(plane, rows)))
+    return Section("embedding", "Embedding", [chart])
 
 
 def _kmers(results: Results, config: Config) -> Section:

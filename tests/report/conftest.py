@@ -399,14 +399,17 @@ def make_scan():
     return {"provenance": {}, "run": True, **counts, "megabases": 1.8, "threshold": {}, "scorers": scorers}
 
 
-def write_results(folder, vectors=True, **changes):
-    """Write results/<name>; a part that is given replaces the standard one, None leaves it out."""
+def write_results(folder, vectors=True, chrom=None, **changes):
+    """Write results/<name>; a part that is given replaces the standard one, None leaves it out.
+
+    `chrom` is what the examples' chromosome 4 is called.
+    """
     rng = np.random.default_rng(7)
     for name, make in PARTS.items():
         part = changes.get(name.split("/")[1].removesuffix(".json"), make())
         if part is not None:
             write_json(folder / name, part)
-    examples = example_rows(rng)
+    examples = example_rows(rng).replace({"chrom": {"chr4": chrom}} if chrom else {})
     write_parquet(folder / "negatives/examples.parquet", examples)
     held_out = examples[(examples["tier"] == "hard") & (examples["split"] != "train")].reset_index(drop=True)
     centre = np.where(held_out["label"] == 1, 0.68, 0.32)
@@ -507,7 +510,7 @@ def hostile_page(tmp_path_factory):
         row["name"] = EVIL if row["name"] == "4-mer" else row["name"]
     config = make_config()
     titled = config.model_copy(update={"report": config.report.model_copy(update={"title": EVIL})})
-    return write_report(write_results(tmp_path_factory.mktemp("hostile") / "demo", **parts), titled)
+    return write_report(write_results(tmp_path_factory.mktemp("hostile") / "demo", chrom=EVIL, **parts), titled)
 
 
 @pytest.fixture
