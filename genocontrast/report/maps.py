@@ -32,7 +32,7 @@ from genocontrast.report.wording import COVARIATE_NAMES, listing, number, percen
 Plane = tuple[Projection, pd.DataFrame]
 """A flat view, and what is known of each of its points."""
 _CHUNKS = 12
-_LETTERS = {"A": THIRD, "C": PROMOTER, "G": FIFTH, "T": DECOY}
+LETTERS = {"A": THIRD, "C": PROMOTER, "G": FIFTH, "T": DECOY}
 _MEMBERS = (PROMOTER, DECOY, THIRD, FOURTH)
 _VIEWS = {"pc1": "First two principal components", "umap1": "UMAP"}
 _SIZE = (4.4, 3.7)
@@ -226,7 +226,7 @@ def logo(name: str, motif: Mapping[str, Any]) -> str:
     heights = pd.DataFrame(np.where(bits < 0.02, 0.0, bits), columns=list("ACGT"))
 
     def paint(axes: Axes) -> None:
-        style = {"color_scheme": _LETTERS, "font_name": "DejaVu Sans", "font_weight": "bold"}
+        style = {"color_scheme": LETTERS, "font_name": "DejaVu Sans", "font_weight": "bold"}
         logomaker.Logo(heights, ax=axes, show_spines=False, baseline_width=0, **style)
         axes.grid(visible=False)
         axes.axhline(0, color=MUTED, linewidth=0.7)

@@ -26,12 +26,22 @@ REQUIRED = (
 OPTIONAL = {
     "evaluation/embeddings.h5ad": "embeddings of the test examples",
     "evaluation/motifs.json": "motifs",
+    "evaluation/errors.json": "the most confident errors",
     "evaluation/kmer_space.json": "what the k-mer vectors know of motifs",
     "evaluation/shortcut.json": "the shortcut audit",
     "evaluation/scan.json": "the genome scan",
     "kmers/kmers.h5ad": "k-mer vectors",
 }
 """Files that may be absent, and what the report then lacks."""
+
+TRACKS = {
+    "genome/promoters.bed": "the promoters",
+    "negatives/examples.bed": "promoters and decoys of all tiers",
+    "evaluation/predictions.bed": "the test examples, coloured by class, with their scores (BED9)",
+    "evaluation/scan.bed": "calls of the genome scan, with their scores",
+    "evaluation/scan.bw": "the score along the test split (bigWig)",
+}
+"""Files for a genome browser."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,17 @@ class Results:
     kmer_space: dict[str, Any] | None = None
     shortcut: dict[str, Any] | None = None
     scan: dict[str, Any] | None = None
+    errors: dict[str, Any] | None = None
 
     @property
     def missing(self) -> list[str]:
         """What the report lacks because a stage did not write it."""
         return [what for name, what in OPTIONAL.items() if not (self.folder / name).is_file()]
+
+    @property
+    def tracks(self) -> dict[str, str]:
+        """Files for a genome browser that are there, by their path inside the results folder, and what they hold."""
+        return {name: what for name, what in TRACKS.items() if (self.folder / name).is_file()}
 
     @property
     def splits(self) -> Splits:
@@ -114,6 +130,7 @@ def read_results(folder: Path) -> Results:
         kmer_space=_read_optional(folder / "evaluation/kmer_space.json"),
         shortcut=_read_optional(folder / "evaluation/shortcut.json"),
         scan=_read_optional(folder / "evaluation/scan.json"),
+        errors=_read_optional(folder / "evaluation/errors.json"),
     )
 
 

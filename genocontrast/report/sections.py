@@ -24,6 +24,7 @@ from genocontrast.report.decoys import (
     unused_signal_sentence,
 )
 from genocontrast.report.embedding_map import Map, embedding_map
+from genocontrast.report.errors import error_cards
 from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
 from genocontrast.report.kmers import shown_sets, space_sentences, space_tables
 from genocontrast.report.limits import known_limits
@@ -58,7 +59,9 @@ STAGES = ("genome", "negatives", "kmers", "training", "evaluation", "report")
 class Block:
     """A part of a section; `kind` says how the template sets `content`."""
 
-    kind: Literal["prose", "panels", "tables", "code", "folded", "bullets", "numbered", "logos", "map"]
+    kind: Literal[
+        "prose", "panels", "tables", "code", "folded", "bullets", "numbered", "logos", "map", "errors", "files"
+    ]
     content: Any
     title: str = ""
 
@@ -76,6 +79,7 @@ class Section:
         """The figures of the section."""
         drawn = [block.content for block in self.blocks if block.kind == "panels"]
         drawn += [block.content[1] for block in self.blocks if block.kind == "map"]
+        drawn += [[card.panel for card in block.content] for block in self.blocks if block.kind == "errors"]
         return [panel for panels in drawn for panel in panels if isinstance(panel, Panel)]
 
     @property
@@ -99,6 +103,7 @@ def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> 
         _kmers(results, config),
         _attention(results, config),
         _motifs(results),
+        _errors(results, config),
         Section("limits", "Limits", [Block("bullets", known_limits(results, config.negatives.max_smd))]),
         _methods(results, config),
     ]
@@ -116,6 +121,7 @@ def _data(results: Results, config: Config, checksums: Mapping[str, str]) -> Sec
         Block("folded", yaml.safe_dump(_portable(config.model_dump()), sort_keys=False), "Configuration"),
         Block("tables", [plausibility_table(results.genome), sequence_table(results.genome)]),
         Block("tables", [artefact_table(checksums)]),
+        *([Block("files", results.tracks, "For a genome browser")] if results.tracks else []),
     ]
     return Section("data", "Data and provenance", blocks)
 
@@ -274,6 +280,26 @@ def _motifs(results: Results) -> Section:
         )
     cards = [motif_card(rank, motif) for rank, motif in enumerate(found, start=1)]
     return Section("motifs", "Motifs", [Block("prose", [motif_sentence(results.motifs)]), Block("logos", cards)])
+
+
+def _errors(results: Results, config: Config) -> Section:
+    errors = results.errors
+    if not errors or not (errors["decoys"] or errors["promoters"]):
+        return Section("errors", "Most confident errors", [_absent("The worst errors were not looked at in this run.")])
+    lead = (
+        "Test decoys with the highest scores and test promoters with the lowest, and what each base added to or took "
+        "from the promoter logit (gradient times base, mean of both strands, 5\u2032 to 3\u2032 on the strand of the "
+        "example). The stretch that weighs most is spelled out. All tracks share one scale; base colours are those of "
+        "the logos."
+    )
+    doubt = (
+        "A decoy that scores like a promoter need not be an error: it may be a promoter that the annotation lacks, or "
+        "one that is used in other cells. A promoter that scores low may be used elsewhere, or be annotated wrongly."
+    )
+    cards = error_cards(errors, config.genome.upstream)
+    titles = {"decoys": "Decoys that score highest", "promoters": "Promoters that score lowest"}
+    blocks = [Block("errors", cards[kind], title) for kind, title in titles.items() if cards[kind]]
+    return Section("errors", "Most confident errors", [Block("prose", [lead, doubt]), *blocks])
 
 
 def _methods(results: Results, config: Config) -> Section:

@@ -24,9 +24,9 @@ from genocontrast.report.sections import _motifs, _portable
 from genocontrast.report.stage import run
 from genocontrast.report.tables import count_table, sequence_table
 
-FIGURES, BADGES = 21, 3
+FIGURES, BADGES = 25, 3
 ANCHORS = ["data", "examples", "balance", "performance", "shortcut", "scan", "strand", "training"]
-ANCHORS += ["embedding", "kmers", "attention", "motifs", "limits", "methods"]
+ANCHORS += ["embedding", "kmers", "attention", "motifs", "errors", "limits", "methods"]
 
 
 class Outline(HTMLParser):

@@ -65,7 +65,7 @@
 
   for (const figure of document.querySelectorAll("figure[data-figure]")) {
     const name = figure.dataset.figure;
-    const title = figure.querySelector("h2, h3").textContent;
+    const title = figure.querySelector("h2, h3, h4").textContent;
     const table = carried.tables[name];
     const drawn = () => (figure.drawn ? figure.drawn() : standalone(figure.querySelector(".drawing svg")));
     figure.append(
