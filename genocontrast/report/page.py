@@ -14,12 +14,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genocontrast.artefacts import atomic_folder, provenance, read_json, write_json, write_table
 from genocontrast.config import Config
+from genocontrast.errors import FileFormatError
 from genocontrast.report.badges import badge_panels
 from genocontrast.report.carried import carried_json, script
 from genocontrast.report.embedding_map import Map
 from genocontrast.report.figures import auroc_panel
+from genocontrast.report.layout import Section
 from genocontrast.report.results import Results, read_results
-from genocontrast.report.sections import Section, sections
+from genocontrast.report.sections import sections
 from genocontrast.report.svg import Panel
 from genocontrast.report.verdict import Audit, Verdict, audit, best_baseline, judge, largest_smd
 from genocontrast.report.wording import estimate, integer, limits, number, percent, plural
@@ -48,15 +50,17 @@ def write_report(results: Path, config: Config) -> Path:
     Raises
     ------
     FileFormatError
-        Where a stage's file is absent or damaged.
+        Where a stage's file is absent or damaged, or the model's figures are not numbers.
     """
     found = read_results(results)
     record = provenance("report", {**config.report.model_dump(), "seed": config.seed}, found.files())
     checksums = {name: entry["sha256"] for name, entry in record["inputs"].items()}
-    first = _FirstScreen(
-        judge(found), audit(found), auroc_panel(found.metrics), badge_panels(found, config.negatives.max_smd)
-    )
-    parts = sections(found, config, checksums)
+    try:
+        first = _first_screen(found, config)
+        parts = sections(found, config, checksums)
+    except KeyError as error:
+        problem = f"a file of these results has no entry {error}: they may be of another version of genocontrast"
+        raise FileFormatError(problem, path=results, remedy="run the stages again") from error
     with atomic_folder(results / "report") as folder:
         _write_data(folder / "data", found, first, parts)
         write_json(folder / "data" / SUMMARY, {"provenance": record, **summarise(found, first.verdict, first.audits)})
@@ -72,6 +76,11 @@ class _FirstScreen:
     audits: list[Audit]
     panel: Panel
     badges: dict[str, Panel]
+
+
+def _first_screen(results: Results, config: Config) -> _FirstScreen:
+    badges = badge_panels(results, config.negatives.max_smd)
+    return _FirstScreen(judge(results), audit(results), auroc_panel(results.metrics), badges)
 
 
 def render(config: Config, results: Results, first: _FirstScreen, parts: list[Section]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import yaml
 
@@ -23,10 +23,11 @@ from genocontrast.report.decoys import (
     two_sample_sentence,
     unused_signal_sentence,
 )
-from genocontrast.report.embedding_map import Map, embedding_map
+from genocontrast.report.embedding_map import embedding_map
 from genocontrast.report.errors import error_cards
 from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
 from genocontrast.report.kmers import shown_sets, space_sentences, space_tables
+from genocontrast.report.layout import Block, Gap, Section, drawn
 from genocontrast.report.limits import known_limits
 from genocontrast.report.maps import embedding_panels, embedding_plane, kmer_panels
 from genocontrast.report.methods import methods
@@ -34,7 +35,7 @@ from genocontrast.report.motifs import motif_card, motif_sentence
 from genocontrast.report.results import Results
 from genocontrast.report.scan import scan_panel, scan_sentence, scan_table
 from genocontrast.report.shortcut import shortcut_panel, shortcut_sentences, shortcut_table
-from genocontrast.report.svg import Panel
+from genocontrast.report.soundness import why_no_calibration, why_no_curve, why_no_losses, why_no_scores
 from genocontrast.report.tables import (
     artefact_table,
     chromosome_table,
@@ -53,39 +54,6 @@ from genocontrast.report.wording import number, percent, plural
 from genocontrast.version import __version__
 
 STAGES = ("genome", "negatives", "kmers", "training", "evaluation", "report")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A part of a section; `kind` says how the template sets `content`."""
-
-    kind: Literal[
-        "prose", "panels", "tables", "code", "folded", "bullets", "numbered", "logos", "map", "errors", "files"
-    ]
-    content: Any
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the page with its anchor."""
-
-    anchor: str
-    title: str
-    blocks: list[Block]
-
-    @property
-    def panels(self) -> list[Panel]:
-        """The figures of the section."""
-        drawn = [block.content for block in self.blocks if block.kind == "panels"]
-        drawn += [block.content[1] for block in self.blocks if block.kind == "map"]
-        drawn += [[card.panel for card in block.content] for block in self.blocks if block.kind == "errors"]
-        return [panel for panels in drawn for panel in panels if isinstance(panel, Panel)]
-
-    @property
-    def maps(self) -> list[Map]:
-        """The interactive maps of the section."""
-        return [block.content[0] for block in self.blocks if block.kind == "map"]
 
 
 def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> list[Section]:
@@ -186,15 +154,35 @@ def _performance(results: Results) -> Section:
             f"planted with reaches AUROC {number(oracle['auroc']['value'])}: no model can do better. Of the way from "
             f"chance to it, this one covers {percent(oracle['share'])}."
         )
+    curves, calibration, probes = (metrics.get(name) for name in ("curves", "calibration", "probes"))
+    unknown = why_no_calibration(calibration)
+    scores, reason = results.predictions, why_no_scores(results.predictions)
+    shapes = {"ROC": ("roc", roc_panel), "Precision and recall": ("pr", pr_panel)}
     blocks = [
         Block("prose", lead),
-        Block("panels", [roc_panel(metrics), pr_panel(metrics)]),
+        Block(
+            "panels",
+            [
+                drawn(title, why_no_curve((curves or {}).get(name)), partial(make, metrics))
+                for title, (name, make) in shapes.items()
+            ],
+        ),
         Block("tables", [performance_table(metrics)]),
-        Block("panels", [score_panel(results.predictions), chromosome_table(metrics)]),
-        Block("panels", [reliability_panel(metrics["calibration"]), calibration_table(metrics["calibration"])]),
-        Block("tables", [probe_table(metrics["probes"])]),
+        Block("panels", [drawn("Scores of the test examples", reason, lambda: score_panel(scores)), _chroms(metrics)]),
+        Block("panels", [Gap("Calibration", unknown)] if unknown else _calibration(calibration)),
     ]
+    if probes:
+        blocks.append(Block("tables", [probe_table(probes)]))
     return Section("performance", "Performance", blocks)
+
+
+def _calibration(calibration: Any) -> list[Any]:
+    return [reliability_panel(calibration), calibration_table(calibration)]
+
+
+def _chroms(metrics: Mapping[str, Any]) -> Any:
+    reason = None if metrics["per_chromosome"] else "The metrics name no test chromosome."
+    return drawn("By test chromosome", reason, lambda: chromosome_table(metrics))
 
 
 def _shortcut(results: Results) -> Section:
@@ -237,7 +225,9 @@ def _strand(results: Results) -> Section:
 def _training(results: Results) -> Section:
     epochs = plural(len(results.history["epochs"]), "epoch")
     lead = f"Training ran for {epochs}; the model of epoch {results.history['best_epoch']} was kept."
-    blocks = [Block("prose", [lead]), Block("panels", training_panels(results.history))]
+    reason = why_no_losses(results.history)
+    panels = [Gap("Classification loss", reason)] if reason else training_panels(results.history)
+    blocks = [Block("prose", [lead]), Block("panels", panels)]
     if "rounds" in results.history:
         blocks.append(Block("tables", [round_table(results.history["rounds"])]))
     return Section("training", "Training", blocks)
