@@ -1,5 +1,8 @@
 """Write the report."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from genocontrast.cli.options import ConfigFile, Results, results_folder, stage_app
@@ -14,3 +17,14 @@ def headline(config: ConfigFile, results: Results = None) -> None:
     from genocontrast.report.page import headline as lines
 
     typer.echo(lines(results_folder(results, load_config(config).name)))
+
+
+@app.command()
+def compare(
+    results: Annotated[list[Path], typer.Argument(help="Folders results/<name> of two or more data sets or models.")],
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("compare.html"),
+) -> None:
+    """Write one page over several reports: verdicts, figures and audits side by side."""
+    from genocontrast.report.compare import write_comparison
+
+    typer.echo(write_comparison(results, out))

@@ -12,28 +12,32 @@ from typing import Any
 import pandas as pd
 
 from genocontrast.report.embedding_map import Map
-from genocontrast.report.results import Results
 from genocontrast.report.svg import Panel
 
 
-def carried_json(name: str, panels: Iterable[Panel], maps: Iterable[Map], results: Results) -> str:
+def carried_json(name: str, shown: Iterable[Panel | Map], matrices: Mapping[str, pd.DataFrame]) -> str:
     """The data of figures as JSON that is safe inside a script element.
 
     Parameters
     ----------
     name : str
-        Of the data set: the start of the names of saved files.
-    panels, maps : iterable
+        The start of the names of saved files.
+    shown : iterable of Panel or Map
         The figures of the page.
-    results : Results
-        Whose motifs' matrices are carried, too.
+    matrices : mapping of str to DataFrame
+        Further tables, by the figure that they belong to.
     """
-    shown = list(maps)
-    drawn: list[Panel | Map] = [*panels, *shown]
-    tables = {each.name: _tsv(each.data) for each in drawn if len(each.data.columns)}
-    for rank, motif in enumerate((results.motifs or {}).get("motifs", []), start=1):
-        tables[f"motif-{rank}"] = _tsv(pd.DataFrame(motif["matrix"], columns=list("ACGT")))
-    return script_safe({"name": name, "tables": tables, "maps": {each.name: each.options for each in shown}})
+    drawn = list(shown)
+    frames = {**{each.name: each.data for each in drawn}, **matrices}
+    tables = {figure: _tsv(frame) for figure, frame in frames.items() if len(frame.columns)}
+    maps = {each.name: each.options for each in drawn if isinstance(each, Map)}
+    return script_safe({"name": name, "tables": tables, "maps": maps})
+
+
+def motif_matrices(motifs: Mapping[str, Any] | None) -> dict[str, pd.DataFrame]:
+    """The matrix behind each logo, by the name of its figure."""
+    found = (motifs or {}).get("motifs", [])
+    return {f"motif-{rank}": pd.DataFrame(m["matrix"], columns=list("ACGT")) for rank, m in enumerate(found, start=1)}
 
 
 def script_safe(value: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +16,7 @@ from genocontrast.artefacts import atomic_folder, provenance, read_json, write_j
 from genocontrast.config import Config
 from genocontrast.errors import FileFormatError
 from genocontrast.report.badges import badge_panels
-from genocontrast.report.carried import carried_json, script
+from genocontrast.report.carried import carried_json, motif_matrices, script
 from genocontrast.report.embedding_map import Map
 from genocontrast.report.figures import auroc_panel
 from genocontrast.report.layout import Section
@@ -84,29 +84,70 @@ def _first_screen(results: Results, config: Config) -> _FirstScreen:
 
 
 def render(config: Config, results: Results, first: _FirstScreen, parts: list[Section]) -> str:
-    """The page as HTML; every text that came from a file is escaped."""
-    loader = PackageLoader("genocontrast.report", "templates")
+    """The report as HTML."""
+    shown: list[Panel | Map] = [first.panel]
+    for part in parts:
+        shown += [*part.panels, *part.maps]
+    return fill(
+        "report.html.j2",
+        config.name,
+        parts,
+        shown,
+        motif_matrices(results.motifs),
+        title=config.report.title,
+        first="Verdict",
+        does=" and draws the map",
+        verdict=first.verdict,
+        audits=first.audits,
+        badges=first.badges,
+        figures=key_figures(results.metrics),
+        headline_panel=first.panel,
+    )
+
+
+def fill(
+    template: str,
+    name: str,
+    parts: Sequence[Section],
+    shown: Sequence[Panel | Map],
+    matrices: Mapping[str, pd.DataFrame],
+    **content: Any,
+) -> str:
+    """A page as HTML, in the dress that all pages have; every text that came from a file is escaped.
+
+    Parameters
+    ----------
+    template : str
+    name : str
+        What the page is about: the start of the names of saved files.
+    parts : sequence of Section
+        What the contents list.
+    shown : sequence of Panel or Map
+        Figures whose data the page carries.
+    matrices : mapping of str to DataFrame
+        Further tables that it carries, by the figure that they belong to.
+    **content
+        What the template asks for.
+    """
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("genocontrast.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["prose"] = lambda text: text.replace("'", "\u2019")
     text, digest = script()
-    shown = [first.panel, *(panel for part in parts for panel in part.panels)]
-    return environment.get_template("report.html.j2").render(
-        title=config.report.title,
-        name=config.name,
+    return environment.get_template(template).render(
+        name=name,
         version=__version__,
         css=files("genocontrast.report").joinpath("templates/report.css").read_text(encoding="utf-8"),
         script=text,
         script_digest=digest,
-        carried=carried_json(config.name, shown, [each for part in parts for each in part.maps], results),
-        verdict=first.verdict,
-        audits=first.audits,
-        badges=first.badges,
+        carried=carried_json(name, shown, matrices),
         marks=_MARKS,
-        figures=key_figures(results.metrics),
-        headline_panel=first.panel,
         sections=parts,
+        **content,
     )
 
 

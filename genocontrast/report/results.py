@@ -185,5 +185,5 @@ def _finite(vectors: Vectors) -> Vectors:
         known &= np.isfinite(plane).all(1)
     if known.all():
         return vectors
-    rows = vectors.rows.loc[known].reset_index(drop=True)
+    rows = vectors.rows.iloc[np.flatnonzero(known)].reset_index(drop=True)
     return replace(vectors, values=vectors.values[known], rows=rows, plane=None if plane is None else plane[known])
