@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -132,7 +133,7 @@ def test_pointing_at_a_point_tells_its_locus(shown, page):
     left, top = 26 + size[0] / 2 + away[0], 12 + size[1] / 2 - away[1]
     ActionChains(shown).move_to_element_with_offset(canvas, round(left - width / 2), round(top - height / 2)).perform()
     one = table.iloc[row]
-    assert f"{one['chrom']}:{one['start']:,}\u2013{one['end']:,}" in told(shown)
+    assert f"{one['chrom']}:{one['start'] + 1:,}\u2013{one['end']:,}" in told(shown)
     assert one["name"] in told(shown)
     assert ("promoter" if one["label"] else "decoy") in told(shown)
     ActionChains(shown).move_to_element_with_offset(canvas, 2 - width // 2, 2 - height // 2).perform()
@@ -176,6 +177,7 @@ def test_every_figure_saves_its_data_and_its_drawing(shown, page):
         assert (file, kind) == (f"demo-{name}.svg", "image/svg+xml")
         assert b"var(--" not in text
         assert text.count(b"<path") + text.count(b"<use") > 1
+        ElementTree.fromstring(text)
 
 
 @pytest.mark.parametrize("name", ["roc", "embedding", "motif-1"])

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -77,11 +79,35 @@ def test_the_report_opens_with_the_network_off(browser, opened, demo):
     assert console == []
     assert asked == {page.as_uri()}
     sizes = browser.execute_script(
-        "return [...document.querySelectorAll('[data-figure] svg')].map(svg => svg.getBoundingClientRect().height)"
+        "return [...document.querySelectorAll('[data-figure] .drawing > *')].filter(drawn => drawn.checkVisibility())"
+        ".map(drawn => drawn.getBoundingClientRect().height)"
     )
     assert len(sizes) >= 12
     assert min(sizes) > 30
     assert "The model beats" in browser.find_element("tag name", "h1").text
+
+
+def test_the_errors_and_tracks_are_of_the_test_split(demo):
+    examples = read_examples(demo / "negatives/examples.parquet").query("tier == 'hard' and split == 'test'")
+    errors = json.loads((demo / "evaluation/errors.json").read_text())
+    for kind, label in (("decoys", 0), ("promoters", 1)):
+        named = [one["name"] for one in errors[kind]]
+        assert len(named) == 5
+        assert set(named) <= set(examples.loc[examples["label"] == label, "name"])
+    assert errors["decoys"][0]["score"] > 0.5 > errors["promoters"][0]["score"]
+    bed = pd.read_csv(demo / "evaluation/predictions.bed", sep="\t", header=None, skiprows=1)
+    assert len(bed) == len(examples)
+    assert bed[[0, 1]].apply(tuple, axis=1).is_monotonic_increasing
+
+
+def test_the_workflow_report_holds_the_page(snakemake, demo_folder, demo_config):
+    finished = snakemake(demo_folder, demo_config, "--report", "report.zip")
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    with zipfile.ZipFile(demo_folder / "report.zip") as packed:
+        names = {Path(name).name for name in packed.namelist()}
+        index = packed.read(min(packed.namelist(), key=len)).decode()
+    assert {"report.html", "roc.tsv", "embedding.tsv"} <= names
+    assert "One file that" in index
 
 
 def test_splits_share_no_chromosome(demo):

@@ -10,8 +10,19 @@ rule report:
         evaluation=rules.evaluation.output,
         shortcut=rules.shortcut.output if SETTINGS.evaluation.shortcut_audit else [],
     output:
-        page=f"{RESULTS}/report/report.html",
-        data=directory(f"{RESULTS}/report/data"),
+        page=report(
+            f"{RESULTS}/report/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"data set": SETTINGS.name},
+        ),
+        data=report(
+            directory(f"{RESULTS}/report/data"),
+            patterns=["{figure}.tsv"],
+            caption="../report/data.rst",
+            category="Figures' data",
+            labels={"figure": "{figure}"},
+        ),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -23,6 +34,7 @@ rule report:
         runtime=30,
     params:
         settings=section("name", "seed", "report"),
+        name=SETTINGS.name,
         results=results_folder,
     message:
         "Writing the report"

@@ -25,12 +25,14 @@
   // An inline drawing as a document of its own: the colours of the page as it is now, and its background.
   const standalone = (svg) => {
     const copy = svg.cloneNode(true);
-    const { width, height } = svg.viewBox.baseVal;
+    const rim = 8; // on the page, labels may reach over the edge
+    const [width, height] = [svg.viewBox.baseVal.width + 2 * rim, svg.viewBox.baseVal.height + 2 * rim];
+    const set = (node, values) => Object.entries(values).forEach(([name, value]) => node.setAttribute(name, value));
     const paper = document.createElementNS(SVG, "rect");
-    for (const [name, value] of Object.entries({ width, height, fill: colour("card") })) paper.setAttribute(name, value);
+    set(paper, { x: -rim, y: -rim, width, height, fill: colour("card") });
     copy.prepend(paper);
     copy.removeAttribute("aria-hidden");
-    for (const [name, value] of Object.entries({ xmlns: SVG, width: `${width}pt`, height: `${height}pt` })) copy.setAttribute(name, value);
+    set(copy, { xmlns: SVG, viewBox: `${-rim} ${-rim} ${width} ${height}`, width: `${width}pt`, height: `${height}pt` });
     copy.setAttribute("font-family", "Arial, 'DejaVu Sans', sans-serif");
     for (const text of copy.querySelectorAll(".halo text")) {
       text.setAttribute("paint-order", "stroke");
@@ -170,6 +172,20 @@
     };
     const titles = map.axes.map((axis) => axis.title);
 
+    // Outlines of the points by group; groups take turns, so that none hides another.
+    const CHUNK = 400;
+    const round = (value) => Math.round(value * 100) / 100;
+    const outlines = (at, radius) => {
+      const found = [];
+      for (let first = 0; first < x.length; first += CHUNK) {
+        const turn = look.groups.map(() => []);
+        for (let i = first; i < Math.min(first + CHUNK, x.length); i++)
+          turn[look.of[i]].push(outline(look.groups[look.of[i]].shape, round(at.x[i]), round(at.y[i]), radius));
+        turn.forEach((one, group) => one.length && found.push([group, one.join("")]));
+      }
+      return found;
+    };
+
     const draw = () => {
       const { clientWidth: width, clientHeight: height } = canvas;
       if (!width) return;
@@ -178,16 +194,10 @@
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       places = placed(width, height);
       const colours = look.groups.map((group) => colour(group.colour));
-      const CHUNK = 400; // groups take turns, so that none hides another
       context.globalAlpha = 0.78;
-      for (let first = 0; first < x.length; first += CHUNK) {
-        const turn = look.groups.map(() => []);
-        for (let i = first; i < Math.min(first + CHUNK, x.length); i++)
-          turn[look.of[i]].push(outline(look.groups[look.of[i]].shape, places.x[i], places.y[i], places.radius));
-        turn.forEach((outlines, group) => {
-          context.fillStyle = colours[group];
-          context.fill(new Path2D(outlines.join("")));
-        });
+      for (const [group, d] of outlines(places, places.radius)) {
+        context.fillStyle = colours[group];
+        context.fill(new Path2D(d));
       }
       context.globalAlpha = 1;
       Object.assign(context, { fillStyle: colour("muted"), font: `12px ${getComputedStyle(root.querySelector("body")).fontFamily}` });
@@ -206,13 +216,15 @@
     };
 
     const format = (value) => (Number.isFinite(Number(value)) && value !== "" ? String(Number(Number(value).toPrecision(3))) : "\u2013");
+    const place = (position) => position.toLocaleString("en"); // browsers count from 1
+    const strands = { "+": "(+)", "-": "(\u2212)" };
     const tell = (i) => {
       held = i;
       draw();
       told.replaceChildren();
       if (i < 0) return told.append(told.dataset.hint);
       const at = (name) => table[name]?.[i];
-      const locus = at("chrom") ? `${at("chrom")}:${Number(at("start")).toLocaleString("en")}\u2013${Number(at("end")).toLocaleString("en")} ${at("strand") || ""}` : "";
+      const locus = at("chrom") ? `${at("chrom")}:${place(Number(at("start")) + 1)}\u2013${place(Number(at("end")))} ${strands[at("strand")] || ""}` : "";
       const words = [at("name"), { 1: "promoter", 0: "decoy" }[at("label")], ...map.told.map(([name, title]) => `${title} ${format(at(name))}`)];
       told.append(make("strong", { textContent: locus }), ` ${words.filter(Boolean).join(" \u00b7 ")}`);
     };
@@ -253,11 +265,7 @@
     figure.drawn = () => {
       const [width, height] = [420, 340];
       const at = placed(width, height);
-      const round = (value) => Math.round(value * 100) / 100;
-      const parts = look.groups.map((group, rank) => {
-        const d = look.of.map((of, i) => (of === rank ? outline(group.shape, round(at.x[i]), round(at.y[i]), at.radius * 0.75) : "")).join("");
-        return d && `<path fill="${colour(group.colour)}" fill-opacity=".78" d="${d}"/>`;
-      });
+      const parts = outlines(at, at.radius * 0.75).map(([group, d]) => `<path fill="${colour(look.groups[group].colour)}" fill-opacity=".78" d="${d}"/>`);
       const text = (left, top, words, fill, more = "") => {
         const node = document.createElementNS(SVG, "text"); // lets the browser escape what it says
         node.textContent = words;
