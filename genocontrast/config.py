@@ -451,6 +451,8 @@ class ReportConfig(Section):
 
     title: str = "Promoter model report"
     """Heading of the report."""
+    projection: Literal["pca", "umap"] = "pca"
+    """Flat view of the embedding. UMAP needs `pip install genocontrast[umap]` and minutes for its first import."""
 
 
 class Config(Section):

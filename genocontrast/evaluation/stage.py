@@ -11,12 +11,14 @@ from genocontrast.artefacts import checksum, provenance, read_parquet, write_jso
 from genocontrast.config import Config
 from genocontrast.evaluation.database import read_motifs, shipped_database
 from genocontrast.evaluation.embedding import write_embeddings
-from genocontrast.evaluation.held_out import evaluate
+from genocontrast.evaluation.errors import confident_errors
+from genocontrast.evaluation.held_out import Evaluation, evaluate
 from genocontrast.evaluation.kmer_sets import KmerSet, motif_kmers, site_kmers
 from genocontrast.evaluation.kmer_space import composition_of, kmer_space, sources_of, why_not
 from genocontrast.evaluation.reading import find_motifs, write_motifs_meme
 from genocontrast.evaluation.scan import composition
 from genocontrast.evaluation.scan_stage import write_scan
+from genocontrast.evaluation.tracks import write_predictions_bed
 from genocontrast.examples import HARD, read_examples
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.regions import read_regions
@@ -25,6 +27,9 @@ from genocontrast.genome.splits import Splits, read_splits
 if TYPE_CHECKING:
     from genocontrast.kmers import KmerEmbedding
     from genocontrast.training.model import Model
+
+_LANDMARKS = ("evidence", "annotation")
+"""Tables of the genome stage that say what lies near an example; without them it is not said."""
 
 
 def run(config: Config, results: Path) -> None:
@@ -50,11 +55,21 @@ def run(config: Config, results: Path) -> None:
     found = evaluate(model, examples, genome, config.evaluation, config.seed, dropped, embedding)
     write_json(folder / "metrics.json", {"provenance": record, **found.metrics})
     write_parquet(folder / "predictions.parquet", found.predictions, record)
+    write_predictions_bed(folder / "predictions.bed", found.predictions[found.predictions["split"] == "test"])
     write_embeddings(folder / "embeddings.h5ad", found.embeddings, record)
+    write_json(folder / "errors.json", {"provenance": record, **_errors(model, examples, found, genome, results)})
     _write_motifs(folder, model, examples[examples["split"] == "test"], genome, config, record)
     write_scan(folder, model, examples, genome, config, record)
     space = _space(embedding, genome, config, results)
     write_json(folder / "kmer_space.json", {"provenance": record, **space})
+
+
+def _errors(model: Model, examples: pd.DataFrame, found: Evaluation, genome: Genome, results: Path) -> dict[str, Any]:
+    """What errors.json holds: the most confident errors on the test split."""
+    scores = found.predictions.loc[found.predictions["split"] == "test", "score"].to_numpy()
+    files = [results / "genome" / f"{name}.parquet" for name in _LANDMARKS]
+    evidence, annotation = (read_parquet(file)[0] if file.is_file() else None for file in files)
+    return confident_errors(model, examples[examples["split"] == "test"], scores, genome, evidence, annotation)
 
 
 def _vectors(results: Path) -> KmerEmbedding | None:
@@ -103,6 +118,8 @@ def _record(config: Config, results: Path) -> dict[str, Any]:
     vectors = results / "kmers" / "kmers.h5ad"
     if vectors.is_file():
         inputs |= {"kmers": vectors, "genome": results / "genome" / "genome.json"}
+    landmarks = {name: results / "genome" / f"{name}.parquet" for name in _LANDMARKS}
+    inputs |= {name: file for name, file in landmarks.items() if file.is_file()}
     if settings.scan:
         places = ("genome.json", "evidence.parquet", "open_chromatin.parquet")
         inputs |= {Path(name).stem: results / "genome" / name for name in places}

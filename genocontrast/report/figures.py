@@ -174,7 +174,7 @@ def love_panel(balance: Mapping[str, Any], max_smd: float) -> Panel:
     alt = f"Absolute standardised mean difference before and after matching: {_from_to(frame[frame['matched']])}."
     alt += f" Not matched on: {_from_to(frame[~frame['matched']])}." if measured_only else ""
     svg = draw("balance", paint, (4.4, 0.45 + tall + top), (label_margin(labels), 0.45, 0.1, top))
-    return Panel("balance", "Are the decoys like the promoters?", caption, alt, svg, frame)
+    return Panel("balance", "Are the decoys like the promoters?", caption, alt, svg, pd.DataFrame(ranked(balance)))
 
 
 def _love_marks(axes: Axes, frame: pd.DataFrame, max_smd: float) -> None:

@@ -25,6 +25,7 @@ def known_limits(results: Results, max_smd: float) -> list[str]:
         "they do not cover another genome, tissue or training seed.",
         *_split_limits(splits),
         *_leakage_limits(metrics, splits.unit),
+        *(f"Not in this report, because its figures are not numbers: {what}." for what in results.unusable),
         *(f"Not in this report, because their file is absent: {what}." for what in results.missing),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from genocontrast.report.projection import Projection, arrange, project
+from genocontrast.report.projection import LIMIT, MAP_LIMIT, Projection, arrange, project, project_umap
 from genocontrast.report.results import Vectors, test_rows
 from genocontrast.report.svg import (
     DECOY,
@@ -29,22 +29,39 @@ from genocontrast.report.svg import (
 )
 from genocontrast.report.wording import COVARIATE_NAMES, listing, number, percent, plural
 
+Plane = tuple[Projection, pd.DataFrame]
+"""A flat view, and what is known of each of its points."""
 _CHUNKS = 12
-_LETTERS = {"A": THIRD, "C": PROMOTER, "G": FIFTH, "T": DECOY}
+LETTERS = {"A": THIRD, "C": PROMOTER, "G": FIFTH, "T": DECOY}
 _MEMBERS = (PROMOTER, DECOY, THIRD, FOURTH)
+_VIEWS = {"pc1": "First two principal components", "umap1": "UMAP"}
 _SIZE = (4.4, 3.7)
 _MARGINS = (0.35, 0.35, 0.1, 0.35)
 
 
-def embedding_panels(embeddings: Vectors, seed: int) -> list[Panel]:
-    """The test examples' embeddings, coloured by class and by the first covariate at hand."""
+def embedding_plane(embeddings: Vectors, seed: int, how: Literal["pca", "umap"] = "pca") -> Plane:
+    """The test examples on a plane: principal components of the training examples where the stage wrote them."""
     chosen = test_rows(embeddings.rows)
     here = chosen.index.to_numpy()
-    if embeddings.plane is None:
-        plane = project(embeddings.values[here], seed)
+    if how == "umap":
+        plane = project_umap(embeddings.values[here], seed, MAP_LIMIT)
+    elif embeddings.plane is None:
+        plane = project(embeddings.values[here], seed, MAP_LIMIT)
     else:
-        plane = arrange(embeddings.plane[here], embeddings.explained, seed)
-    rows = chosen.iloc[plane.rows].reset_index(drop=True)
+        plane = arrange(embeddings.plane[here], embeddings.explained, seed, MAP_LIMIT)
+    return plane, chosen.iloc[plane.rows].reset_index(drop=True)
+
+
+def embedding_panels(plane: Projection, rows: pd.DataFrame) -> list[Panel]:
+    """The test examples' embeddings, coloured by class and by the first covariate at hand, for a page without script.
+
+    Parameters
+    ----------
+    plane : Projection
+    rows : DataFrame
+        What is known of each of its points.
+    """
+    plane, rows = plane.first(LIMIT), rows.head(LIMIT)
     frame = _coordinates(plane, rows[["name"]])
     panels = []
     if "label" in rows:
@@ -101,7 +118,7 @@ def _member_panel(plane: Projection, names: pd.Series, sets: Sequence[Mapping[st
     listed = listing([one["name"] for one in sets])
     caption = (
         f"The same points. In colour: k-mers of {listed}, nearest to each other in all dimensions; a map's two show "
-        f"{percent(sum(plane.explained))} of the variance."
+        f"{percent(sum(plane.explained or ()))} of the variance."
     )
     alt = f"K-mer vectors on the first two principal components; {plural(int((member >= 0).sum()), 'k-mer')} of "
     shown = [sets[rank]["name"] if rank >= 0 else "" for rank in member]
@@ -111,7 +128,7 @@ def _member_panel(plane: Projection, names: pd.Series, sets: Sequence[Mapping[st
 
 
 def _coordinates(plane: Projection, rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(pc1=plane.points[:, 0], pc2=plane.points[:, 1])
+    return rows.assign(**{column: plane.points[:, axis] for axis, column in enumerate(plane.columns)})
 
 
 def _class_panel(plane: Projection, labels: NDArray[np.int64], frame: pd.DataFrame) -> Panel:
@@ -124,12 +141,13 @@ def _class_panel(plane: Projection, labels: NDArray[np.int64], frame: pd.DataFra
         line_label(axes, 0, 1.04, "\u25cf promoters", PROMOTER, transform=axes.transAxes)
         line_label(axes, 0.27, 1.04, "\u25cf decoys", DECOY, transform=axes.transAxes)
 
-    alt = f"First two principal components of {plural(len(labels), 'test embedding')}, promoters and decoys in colour"
+    alt = f"{_VIEWS[plane.columns[0]]} of {plural(len(labels), 'test embedding')}, promoters and decoys in colour"
     apart = [plane.points[labels == label, 0].mean() for label in (1, 0) if (labels == label).any()]
     if len(apart) == 2:
         spread = max(float(plane.points[:, 0].std()), 1e-12)
-        alt += f"; the class means lie {number(abs(apart[0] - apart[1]) / spread, 1)} standard deviations apart on PC1"
-    caption = "Each point is a test example; the axes are the principal components, which know nothing of the classes."
+        gap = number(abs(apart[0] - apart[1]) / spread, 1)
+        alt += f"; the class means lie {gap} standard deviations apart on the first axis"
+    caption = "Each point is a test example; the axes know nothing of the classes."
     svg = draw("embedding-class", paint, _SIZE, _MARGINS)
     return Panel("embedding-class", "Test examples by class", caption, alt + ".", svg, frame.assign(label=labels))
 
@@ -158,17 +176,17 @@ def _shaded_panel(
 
     across = np.corrcoef(plane.points[:, 0], values)[0, 1] if len(finite) == len(values) and finite.std() > 0 else None
     alt = (
-        f"{title} on the first two principal components, coloured by {label} from {number(low, 2)} to {number(high, 2)}"
+        f"{title} on {_VIEWS[plane.columns[0]].lower()}, coloured by {label} from {number(low, 2)} to {number(high, 2)}"
     )
-    alt += f"; its correlation with PC1 is {number(across, 2, signed=True)}." if across is not None else "."
+    alt += f"; its correlation with the first axis is {number(across, 2, signed=True)}." if across is not None else "."
     svg = draw(name, paint, _SIZE, _MARGINS)
     return Panel(name, f"{title} by {label}", caption, alt, svg, frame.assign(**{covariate: values}))
 
 
 def _frame_map(axes: Axes, plane: Projection) -> None:
     """Equal scales, no ticks: only distances mean something on a map."""
-    axes.set_xlabel(f"PC1 \u00b7 {percent(plane.explained[0])} of variance", labelpad=6)
-    axes.set_ylabel(f"PC2 \u00b7 {percent(plane.explained[1])}", labelpad=6)
+    axes.set_xlabel(plane.titles[0], labelpad=6)
+    axes.set_ylabel(plane.titles[1], labelpad=6)
     axes.set(xticks=[], yticks=[])
     left, bottom, right, top = _MARGINS
     size = np.array([_SIZE[0] - left - right, _SIZE[1] - bottom - top])  # inches
@@ -208,7 +226,7 @@ def logo(name: str, motif: Mapping[str, Any]) -> str:
     heights = pd.DataFrame(np.where(bits < 0.02, 0.0, bits), columns=list("ACGT"))
 
     def paint(axes: Axes) -> None:
-        style = {"color_scheme": _LETTERS, "font_name": "DejaVu Sans", "font_weight": "bold"}
+        style = {"color_scheme": LETTERS, "font_name": "DejaVu Sans", "font_weight": "bold"}
         logomaker.Logo(heights, ax=axes, show_spines=False, baseline_width=0, **style)
         axes.grid(visible=False)
         axes.axhline(0, color=MUTED, linewidth=0.7)

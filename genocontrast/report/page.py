@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genocontrast.artefacts import atomic_folder, provenance, read_json, write_json, write_table
 from genocontrast.config import Config
+from genocontrast.errors import FileFormatError
+from genocontrast.report.badges import badge_panels
+from genocontrast.report.carried import carried_json, script
+from genocontrast.report.embedding_map import Map
 from genocontrast.report.figures import auroc_panel
+from genocontrast.report.layout import Section
 from genocontrast.report.results import Results, read_results
-from genocontrast.report.sections import Section, sections
+from genocontrast.report.sections import sections
 from genocontrast.report.svg import Panel
 from genocontrast.report.verdict import Audit, Verdict, audit, best_baseline, judge, largest_smd
 from genocontrast.report.wording import estimate, integer, limits, number, percent, plural
@@ -44,39 +50,62 @@ def write_report(results: Path, config: Config) -> Path:
     Raises
     ------
     FileFormatError
-        Where a stage's file is absent or damaged.
+        Where a stage's file is absent or damaged, or the model's figures are not numbers.
     """
     found = read_results(results)
     record = provenance("report", {**config.report.model_dump(), "seed": config.seed}, found.files())
     checksums = {name: entry["sha256"] for name, entry in record["inputs"].items()}
-    verdict, audits, headline_panel = judge(found), audit(found), auroc_panel(found.metrics)
-    parts = sections(found, config, checksums)
+    try:
+        first = _first_screen(found, config)
+        parts = sections(found, config, checksums)
+    except KeyError as error:
+        problem = f"a file of these results has no entry {error}: they may be of another version of genocontrast"
+        raise FileFormatError(problem, path=results, remedy="run the stages again") from error
     with atomic_folder(results / "report") as folder:
-        _write_data(folder / "data", found, [headline_panel, *(panel for part in parts for panel in part.panels)])
-        write_json(folder / "data" / SUMMARY, {"provenance": record, **summarise(found, verdict, audits)})
-        (folder / PAGE).write_text(render(config, found, verdict, audits, headline_panel, parts), encoding="utf-8")
+        _write_data(folder / "data", found, first, parts)
+        write_json(folder / "data" / SUMMARY, {"provenance": record, **summarise(found, first.verdict, first.audits)})
+        (folder / PAGE).write_text(render(config, found, first, parts), encoding="utf-8")
     return results / "report" / PAGE
 
 
-def render(
-    config: Config, results: Results, verdict: Verdict, audits: list[Audit], headline_panel: Panel, parts: list[Section]
-) -> str:
+@dataclass(frozen=True)
+class _FirstScreen:
+    """The verdict, the audits with a small figure each (by name), and the figure that sums the report up."""
+
+    verdict: Verdict
+    audits: list[Audit]
+    panel: Panel
+    badges: dict[str, Panel]
+
+
+def _first_screen(results: Results, config: Config) -> _FirstScreen:
+    badges = badge_panels(results, config.negatives.max_smd)
+    return _FirstScreen(judge(results), audit(results), auroc_panel(results.metrics), badges)
+
+
+def render(config: Config, results: Results, first: _FirstScreen, parts: list[Section]) -> str:
     """The page as HTML; every text that came from a file is escaped."""
     loader = PackageLoader("genocontrast.report", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["prose"] = lambda text: text.replace("'", "\u2019")
+    text, digest = script()
+    shown = [first.panel, *(panel for part in parts for panel in part.panels)]
     return environment.get_template("report.html.j2").render(
         title=config.report.title,
         name=config.name,
         version=__version__,
         css=files("genocontrast.report").joinpath("templates/report.css").read_text(encoding="utf-8"),
-        verdict=verdict,
-        audits=audits,
+        script=text,
+        script_digest=digest,
+        carried=carried_json(config.name, shown, [each for part in parts for each in part.maps], results),
+        verdict=first.verdict,
+        audits=first.audits,
+        badges=first.badges,
         marks=_MARKS,
         figures=key_figures(results.metrics),
-        headline_panel=headline_panel,
+        headline_panel=first.panel,
         sections=parts,
     )
 
@@ -112,11 +141,13 @@ def summarise(results: Results, verdict: Verdict, audits: list[Audit]) -> dict[s
     }
 
 
-def _write_data(folder: Path, results: Results, panels: list[Panel]) -> None:
+def _write_data(folder: Path, results: Results, first: _FirstScreen, parts: list[Section]) -> None:
     folder.mkdir()
-    for panel in panels:
-        write_table(folder / f"{panel.name}.tsv", panel.data)
-    write_table(folder / "balance.tsv", pd.DataFrame(results.balance["table"]))
+    drawn: list[Panel | Map] = [first.panel, *first.badges.values()]
+    for part in parts:
+        drawn += [*part.panels, *part.maps]
+    for each in drawn:
+        write_table(folder / f"{each.name}.tsv", each.data)
     write_table(folder / "chromosomes.tsv", pd.DataFrame(results.metrics["per_chromosome"]))
     if results.motifs is not None:
         write_json(folder / "motifs.json", results.motifs["motifs"])

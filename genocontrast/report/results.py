@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from genocontrast.artefacts import existing, read_json, read_parquet
 from genocontrast.errors import FileFormatError
 from genocontrast.examples import read_examples
 from genocontrast.genome.splits import Splits
+from genocontrast.report.soundness import sound_metrics, sound_predictions
 
 REQUIRED = (
     "genome/genome.json",
@@ -26,12 +27,22 @@ REQUIRED = (
 OPTIONAL = {
     "evaluation/embeddings.h5ad": "embeddings of the test examples",
     "evaluation/motifs.json": "motifs",
+    "evaluation/errors.json": "the most confident errors",
     "evaluation/kmer_space.json": "what the k-mer vectors know of motifs",
     "evaluation/shortcut.json": "the shortcut audit",
     "evaluation/scan.json": "the genome scan",
     "kmers/kmers.h5ad": "k-mer vectors",
 }
 """Files that may be absent, and what the report then lacks."""
+
+TRACKS = {
+    "genome/promoters.bed": "the promoters",
+    "negatives/examples.bed": "promoters and decoys of all tiers",
+    "evaluation/predictions.bed": "the test examples, coloured by class, with their scores (BED9)",
+    "evaluation/scan.bed": "calls of the genome scan, with their scores",
+    "evaluation/scan.bw": "the score along the test split (bigWig)",
+}
+"""Files for a genome browser."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,10 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Results:
-    """The artefacts of one data set, `folder` being results/<name>; the examples are of all tiers."""
+    """The artefacts of one data set, `folder` being results/<name>; the examples are of all tiers.
+
+    `unusable` names what was left out because its figures are not numbers.
+    """
 
     folder: Path
     genome: dict[str, Any]
@@ -72,11 +86,18 @@ class Results:
     kmer_space: dict[str, Any] | None = None
     shortcut: dict[str, Any] | None = None
     scan: dict[str, Any] | None = None
+    errors: dict[str, Any] | None = None
+    unusable: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
         """What the report lacks because a stage did not write it."""
         return [what for name, what in OPTIONAL.items() if not (self.folder / name).is_file()]
+
+    @property
+    def tracks(self) -> dict[str, str]:
+        """Files for a genome browser that are there, by their path inside the results folder, and what they hold."""
+        return {name: what for name, what in TRACKS.items() if (self.folder / name).is_file()}
 
     @property
     def splits(self) -> Splits:
@@ -100,20 +121,25 @@ def read_results(folder: Path) -> Results:
         if not (folder / name).is_file():
             stage = name.split("/")[0]
             raise FileFormatError("no such file", path=folder / name, remedy=f"run `genocontrast {stage} run` first")
+    source = folder / "evaluation/metrics.json"
+    metrics, lost = sound_metrics(read_json(source), source)
+    predictions, unscored = sound_predictions(_read_predictions(folder / "evaluation/predictions.parquet"))
     return Results(
         folder,
         genome=read_json(folder / "genome/genome.json"),
         balance=read_json(folder / "negatives/balance.json"),
         examples=read_examples(folder / "negatives/examples.parquet"),
         history=read_json(folder / "training/history.json"),
-        metrics=read_json(folder / "evaluation/metrics.json"),
-        predictions=_read_predictions(folder / "evaluation/predictions.parquet"),
+        metrics=metrics,
+        predictions=predictions,
         motifs=_read_optional(folder / "evaluation/motifs.json"),
         embeddings=_read_vectors(folder / "evaluation/embeddings.h5ad"),
         kmers=_read_vectors(folder / "kmers/kmers.h5ad"),
         kmer_space=_read_optional(folder / "evaluation/kmer_space.json"),
         shortcut=_read_optional(folder / "evaluation/shortcut.json"),
         scan=_read_optional(folder / "evaluation/scan.json"),
+        errors=_read_optional(folder / "evaluation/errors.json"),
+        unusable=(*lost, *unscored),
     )
 
 
@@ -146,6 +172,18 @@ def _read_vectors(path: Path) -> Vectors | None:
         raise FileFormatError(f"not a readable AnnData file: {error}", path=path) from None
     values, rows = np.asarray(data.X, dtype=np.float64), data.obs.reset_index(names="name")
     if "X_pca" not in data.obsm or "pca" not in data.uns or data.obsm["X_pca"].shape[1] < 2:
-        return Vectors(values, rows)
+        return _finite(Vectors(values, rows))
     first, second = (float(share) for share in data.uns["pca"]["variance_ratio"][:2])
-    return Vectors(values, rows, np.asarray(data.obsm["X_pca"], dtype=np.float64)[:, :2], (first, second))
+    return _finite(Vectors(values, rows, np.asarray(data.obsm["X_pca"], dtype=np.float64)[:, :2], (first, second)))
+
+
+def _finite(vectors: Vectors) -> Vectors:
+    """The rows whose coordinates are numbers: others have no place on a map."""
+    known = np.isfinite(vectors.values).all(1)
+    plane = vectors.plane
+    if plane is not None:
+        known &= np.isfinite(plane).all(1)
+    if known.all():
+        return vectors
+    rows = vectors.rows.loc[known].reset_index(drop=True)
+    return replace(vectors, values=vectors.values[known], rows=rows, plane=None if plane is None else plane[known])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import yaml
 
@@ -23,16 +23,19 @@ from genocontrast.report.decoys import (
     two_sample_sentence,
     unused_signal_sentence,
 )
+from genocontrast.report.embedding_map import embedding_map
+from genocontrast.report.errors import error_cards
 from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
 from genocontrast.report.kmers import shown_sets, space_sentences, space_tables
+from genocontrast.report.layout import Block, Gap, Section, drawn
 from genocontrast.report.limits import known_limits
-from genocontrast.report.maps import embedding_panels, kmer_panels
+from genocontrast.report.maps import embedding_panels, embedding_plane, kmer_panels
 from genocontrast.report.methods import methods
 from genocontrast.report.motifs import motif_card, motif_sentence
 from genocontrast.report.results import Results
 from genocontrast.report.scan import scan_panel, scan_sentence, scan_table
 from genocontrast.report.shortcut import shortcut_panel, shortcut_sentences, shortcut_table
-from genocontrast.report.svg import Panel
+from genocontrast.report.soundness import why_no_calibration, why_no_curve, why_no_losses, why_no_scores
 from genocontrast.report.tables import (
     artefact_table,
     chromosome_table,
@@ -54,35 +57,6 @@ from genocontrast.version import __version__
 STAGES = ("genome", "negatives", "kmers", "training", "evaluation", "report")
 
 
-@dataclass(frozen=True)
-class Block:
-    """A part of a section; `kind` says how the template sets `content`."""
-
-    kind: Literal["prose", "panels", "tables", "code", "folded", "bullets", "numbered", "logos"]
-    content: Any
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the page with its anchor."""
-
-    anchor: str
-    title: str
-    blocks: list[Block]
-
-    @property
-    def panels(self) -> list[Panel]:
-        """The figures of the section."""
-        return [
-            panel
-            for block in self.blocks
-            if block.kind == "panels"
-            for panel in block.content
-            if isinstance(panel, Panel)
-        ]
-
-
 def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> list[Section]:
     """All sections in the order of the page."""
     return [
@@ -99,6 +73,7 @@ def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> 
         _kmers(results, config),
         _attention(results, config),
         _motifs(results),
+        _errors(results, config),
         Section("limits", "Limits", [Block("bullets", known_limits(results, config.negatives.max_smd))]),
         _methods(results, config),
     ]
@@ -116,6 +91,7 @@ def _data(results: Results, config: Config, checksums: Mapping[str, str]) -> Sec
         Block("folded", yaml.safe_dump(_portable(config.model_dump()), sort_keys=False), "Configuration"),
         Block("tables", [plausibility_table(results.genome), sequence_table(results.genome)]),
         Block("tables", [artefact_table(checksums)]),
+        *([Block("files", results.tracks, "For a genome browser")] if results.tracks else []),
     ]
     return Section("data", "Data and provenance", blocks)
 
@@ -181,15 +157,35 @@ def _performance(results: Results) -> Section:
             f"planted with reaches AUROC {number(oracle['auroc']['value'])}: no model can do better. Of the way from "
             f"chance to it, this one covers {percent(oracle['share'])}."
         )
+    curves, calibration, probes = (metrics.get(name) for name in ("curves", "calibration", "probes"))
+    unknown = why_no_calibration(calibration)
+    scores, reason = results.predictions, why_no_scores(results.predictions)
+    shapes = {"ROC": ("roc", roc_panel), "Precision and recall": ("pr", pr_panel)}
     blocks = [
         Block("prose", lead),
-        Block("panels", [roc_panel(metrics), pr_panel(metrics)]),
+        Block(
+            "panels",
+            [
+                drawn(title, why_no_curve((curves or {}).get(name)), partial(make, metrics))
+                for title, (name, make) in shapes.items()
+            ],
+        ),
         Block("tables", [performance_table(metrics)]),
-        Block("panels", [score_panel(results.predictions), chromosome_table(metrics)]),
-        Block("panels", [reliability_panel(metrics["calibration"]), calibration_table(metrics["calibration"])]),
-        Block("tables", [probe_table(metrics["probes"])]),
+        Block("panels", [drawn("Scores of the test examples", reason, lambda: score_panel(scores)), _chroms(metrics)]),
+        Block("panels", [Gap("Calibration", unknown)] if unknown else _calibration(calibration)),
     ]
+    if probes:
+        blocks.append(Block("tables", [probe_table(probes)]))
     return Section("performance", "Performance", blocks)
+
+
+def _calibration(calibration: Any) -> list[Any]:
+    return [reliability_panel(calibration), calibration_table(calibration)]
+
+
+def _chroms(metrics: Mapping[str, Any]) -> Any:
+    reason = None if metrics["per_chromosome"] else "The metrics name no test chromosome."
+    return drawn("By test chromosome", reason, lambda: chromosome_table(metrics))
 
 
 def _shortcut(results: Results) -> Section:
@@ -246,7 +242,9 @@ def _leakage(results: Results) -> Section:
 def _training(results: Results) -> Section:
     epochs = plural(len(results.history["epochs"]), "epoch")
     lead = f"Training ran for {epochs}; the model of epoch {results.history['best_epoch']} was kept."
-    blocks = [Block("prose", [lead]), Block("panels", training_panels(results.history))]
+    reason = why_no_losses(results.history)
+    panels = [Gap("Classification loss", reason)] if reason else training_panels(results.history)
+    blocks = [Block("prose", [lead]), Block("panels", panels)]
     if "rounds" in results.history:
         blocks.append(Block("tables", [round_table(results.history["rounds"])]))
     return Section("training", "Training", blocks)
@@ -255,7 +253,9 @@ def _training(results: Results) -> Section:
 def _embedding(results: Results, config: Config) -> Section:
     if results.embeddings is None or len(results.embeddings.rows) < 2:
         return Section("embedding", "Embedding", [_absent("No embeddings were written for this run.")])
-    return Section("embedding", "Embedding", [Block("panels", embedding_panels(results.embeddings, config.seed))])
+    plane, rows = embedding_plane(results.embeddings, config.seed, config.report.projection)
+    chart = Block("map", (embedding_map(plane, rows), embedding_panels(plane, rows)))
+    return Section("embedding", "Embedding", [chart])
 
 
 def _kmers(results: Results, config: Config) -> Section:
@@ -287,6 +287,26 @@ def _motifs(results: Results) -> Section:
         )
     cards = [motif_card(rank, motif) for rank, motif in enumerate(found, start=1)]
     return Section("motifs", "Motifs", [Block("prose", [motif_sentence(results.motifs)]), Block("logos", cards)])
+
+
+def _errors(results: Results, config: Config) -> Section:
+    errors = results.errors
+    if not errors or not (errors["decoys"] or errors["promoters"]):
+        return Section("errors", "Most confident errors", [_absent("The worst errors were not looked at in this run.")])
+    lead = (
+        "Test decoys with the highest scores and test promoters with the lowest, and what each base added to or took "
+        "from the promoter logit (gradient times base, mean of both strands, 5\u2032 to 3\u2032 on the strand of the "
+        "example). The stretch that weighs most is spelled out. All tracks share one scale; base colours are those of "
+        "the logos."
+    )
+    doubt = (
+        "A decoy that scores like a promoter need not be an error: it may be a promoter that the annotation lacks, or "
+        "one that is used in other cells. A promoter that scores low may be used elsewhere, or be annotated wrongly."
+    )
+    cards = error_cards(errors, config.genome.upstream)
+    titles = {"decoys": "Decoys that score highest", "promoters": "Promoters that score lowest"}
+    blocks = [Block("errors", cards[kind], title) for kind, title in titles.items() if cards[kind]]
+    return Section("errors", "Most confident errors", [Block("prose", [lead, doubt]), *blocks])
 
 
 def _methods(results: Results, config: Config) -> Section:

@@ -35,8 +35,8 @@ def shortcut_panel(shortcut: Mapping[str, Any]) -> Panel:
     """AUROC of the model trained on each tier (rows) on the test pairs of each tier (columns)."""
     frame, tiers = shortcut_frame(shortcut), shortcut["tiers"]
     table = frame[frame["name"] == MODEL].pivot(index="trained", columns="tested", values="value").loc[tiers, tiers]
-    values = table.to_numpy()
-    step = np.clip((values - 0.5) / 0.5 * len(SEQUENCE), 0, len(SEQUENCE) - 1).astype(int)
+    values = table.to_numpy(dtype=float)
+    step = np.clip((np.nan_to_num(values) - 0.5) / 0.5 * len(SEQUENCE), 0, len(SEQUENCE) - 1).astype(int)
     names = [tier_name(tier) for tier in tiers]
 
     def paint(axes: Axes) -> None:

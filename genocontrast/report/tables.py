@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from genocontrast.config import SPLITS
@@ -94,7 +95,9 @@ def round_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
 def chromosome_table(metrics: Mapping[str, Any]) -> Table:
     """AUROC on each test chromosome."""
     rows = [[row["chrom"], integer(row["pairs"]), number(row["auroc"])] for row in metrics["per_chromosome"]]
-    return Table("By test chromosome", ["Chromosome", "Pairs#", "AUROC#"], rows)
+    unknown = any(row["auroc"] is None or not isfinite(row["auroc"]) for row in metrics["per_chromosome"])
+    note = "No AUROC where a chromosome holds a single class." if unknown else ""
+    return Table("By test chromosome", ["Chromosome", "Pairs#", "AUROC#"], rows, note)
 
 
 def split_table(balance: Mapping[str, Any]) -> Table:

@@ -25,10 +25,12 @@ from genocontrast.training.model import Model
 WIDTH = 60
 FILES = [
     "embeddings.h5ad",
+    "errors.json",
     "kmer_space.json",
     "metrics.json",
     "motifs.json",
     "motifs.meme",
+    "predictions.bed",
     "predictions.parquet",
     "scan.json",
 ]

@@ -419,14 +419,44 @@ def make_scan():
     return {"provenance": {}, "run": True, **counts, "megabases": 1.8, "threshold": {}, "scorers": scorers}
 
 
-def write_results(folder, vectors=True, **changes):
-    """Write results/<name>; a part that is given replaces the standard one, None leaves it out."""
+def make_errors():
+    """Two errors of each class; of the first decoy a TATA box weighs most."""
+
+    def place(name, start, score):
+        return {"name": name, "chrom": "chr4", "start": start, "end": start + 60, "strand": "-", "score": score}
+
+    def error(name, start, score, mate):
+        track = [0.01 * (-1) ** i for i in range(60)]
+        track[20:28] = [0.5] * 8
+        return {
+            **place(name, start, score),
+            "covariates": {"gc": 0.51, "repeat": None},
+            "mates": [place(mate, 9000, 1 - score)],
+            "nearest_site": 1234,
+            "feature": "gene",
+            "sequence": "ACGTACGTACGTACGTACGTTATAAAAGACGTACGTACGTACGTACGTACGTACGTACGT",
+            "contributions": track,
+        }
+
+    return {
+        "provenance": {},
+        "width": 60,
+        "decoys": [error("decoy-7", 1000, 0.98, "promoter-7"), error("decoy-9", 2000, 0.91, "promoter-9")],
+        "promoters": [error("promoter-3", 3000, 0.02, "decoy-3"), error("promoter-5", 4000, 0.07, "decoy-5")],
+    }
+
+
+def write_results(folder, vectors=True, chrom=None, **changes):
+    """Write results/<name>; a part that is given replaces the standard one, None leaves it out.
+
+    `chrom` is what the examples' chromosome 4 is called.
+    """
     rng = np.random.default_rng(7)
     for name, make in PARTS.items():
         part = changes.get(name.split("/")[1].removesuffix(".json"), make())
         if part is not None:
             write_json(folder / name, part)
-    examples = example_rows(rng)
+    examples = example_rows(rng).replace({"chrom": {"chr4": chrom}} if chrom else {})
     write_parquet(folder / "negatives/examples.parquet", examples)
     held_out = examples[(examples["tier"] == "hard") & (examples["split"] != "train")].reset_index(drop=True)
     centre = np.where(held_out["label"] == 1, 0.68, 0.32)
@@ -444,6 +474,7 @@ PARTS = {
     "training/history.json": make_history,
     "evaluation/metrics.json": make_metrics,
     "evaluation/motifs.json": make_motifs,
+    "evaluation/errors.json": make_errors,
     "evaluation/kmer_space.json": make_kmer_space,
     "evaluation/shortcut.json": make_shortcut,
     "evaluation/scan.json": make_scan,
@@ -481,6 +512,7 @@ blocks = pytest.fixture(make_blocks)
 balance = pytest.fixture(make_balance)
 metrics = pytest.fixture(make_metrics)
 motifs = pytest.fixture(make_motifs)
+errors = pytest.fixture(make_errors)
 kmer_space = pytest.fixture(make_kmer_space)
 shortcut = pytest.fixture(make_shortcut)
 scan = pytest.fixture(make_scan)
@@ -518,16 +550,19 @@ def hostile_page(tmp_path_factory):
     metrics["baselines"][-1]["name"] = EVIL
     metrics["curves"]["roc"][EVIL] = metrics["curves"]["roc"].pop("4-mer")
     metrics["per_chromosome"][0]["chrom"] = EVIL
+    errors = make_errors()
+    errors["decoys"][0] |= {"name": EVIL, "chrom": EVIL, "feature": EVIL, "covariates": {EVIL: 1.0}}
+    errors["decoys"][0]["mates"][0]["name"] = EVIL
     motifs["motifs"][0]["name"] = motifs["database"]["file"] = EVIL
     parts = {"genome": genome, "balance": balance, "metrics": metrics, "motifs": motifs}
-    parts["kmer_space"] = space
+    parts["kmer_space"], parts["errors"] = space, errors
     parts["shortcut"], parts["scan"] = make_shortcut(), make_scan()
     parts["shortcut"]["absent"]["open"] = parts["scan"]["scorers"][1]["name"] = EVIL
     for row in parts["shortcut"]["figures"]:
         row["name"] = EVIL if row["name"] == "4-mer" else row["name"]
     config = make_config()
     titled = config.model_copy(update={"report": config.report.model_copy(update={"title": EVIL})})
-    return write_report(write_results(tmp_path_factory.mktemp("hostile") / "demo", **parts), titled)
+    return write_report(write_results(tmp_path_factory.mktemp("hostile") / "demo", chrom=EVIL, **parts), titled)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ rule evaluation:
             f"{RESULTS}/evaluation/",
             "metrics.json",
             "predictions.parquet",
+            "predictions.bed",
+            "errors.json",
             "embeddings.h5ad",
             "motifs.json",
             "motifs.meme",
