@@ -35,9 +35,14 @@ from genocontrast.genome.sequence_tables import read_sequences
 from genocontrast.sequence import kmer_frequencies
 
 CONFIGS = Path(__file__).parents[1] / "config" / "tables"
-PUBLISHED = {"prom_core_all": {"DNABERT-2, 117 M parameters, pretrained (test set)": 0.694}}
-PIECE, FIRST = 15, 9
-"""The decoys of prom_core_all are promoters with pieces of so many bp replaced; the first whole piece begins here."""
+PUBLISHED: dict[str, dict[str, float]] = {
+    "prom_core_all": {"DNABERT-2, 117 M parameters, pretrained (test set)": 0.694},
+    "prom_300_tata": {},
+}
+PIECE = 15
+"""The decoys are promoters with pieces of so many bp replaced by random bases."""
+FIRST = {"prom_core_all": 9, "prom_300_tata": 0}
+"""Where the first whole piece begins."""
 
 
 def trained(task: str, data: Path, config: Path, seed: int, out: Path) -> Path:
@@ -51,9 +56,9 @@ def trained(task: str, data: Path, config: Path, seed: int, out: Path) -> Path:
     return out
 
 
-def related(train: pd.DataFrame, dev: pd.DataFrame) -> NDArray[np.int64]:
+def related(train: pd.DataFrame, dev: pd.DataFrame, first: int) -> NDArray[np.int64]:
     """Training sequences of each class, negative and positive, that share a piece with each of dev, shape=(n, 2)."""
-    starts = range(FIRST, len(train["sequence"].iloc[0]) - PIECE, PIECE)
+    starts = range(first, len(train["sequence"].iloc[0]) - PIECE, PIECE)
     holders: dict[tuple[int, str], NDArray[np.int64]] = defaultdict(lambda: np.zeros(2, np.int64))
     for sequence, label in zip(train["sequence"], train["label"], strict=True):
         for at in starts:
@@ -102,7 +107,7 @@ def measure(task: str, arguments: argparse.Namespace) -> dict[str, Any]:
     data = arguments.data / "gue" / task
     dev = read_sequences(data / "dev.csv.gz", "validation")
     train = drop_repeats(read_sequences(data / "train.csv.gz", "train"), dev)
-    shared = related(train, dev)
+    shared = related(train, dev, FIRST[task])
     labels = dev["label"].to_numpy()
     apart = shared.sum(1) == 0
     other, own = shared[np.arange(len(dev)), 1 - labels], shared[np.arange(len(dev)), labels]

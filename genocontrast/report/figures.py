@@ -234,7 +234,8 @@ def training_panels(history: Mapping[str, Any]) -> list[Panel]:
     training = "train_classification" if "train_classification" in epochs else "train_loss"
     lines = {training: ("training", DECOY), "validation_loss": ("validation", PROMOTER)}
     caption = f"The model kept is that of epoch {best} (dotted), the best on the validation split."
-    panels = [_epoch_panel("loss", "Classification loss", epochs, lines, best, caption)]
+    told = f"{caption} Its loss there is that at the temperature of calibration."
+    panels = [_epoch_panel("loss", "Classification loss", epochs, lines, best, told)]
     others = {"validation_auroc": "Validation AUROC", "train_contrastive": "Contrastive loss (training)"}
     for column, title in others.items():
         if column in epochs:

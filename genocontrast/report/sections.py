@@ -42,6 +42,7 @@ from genocontrast.report.tables import (
     class_table,
     count_table,
     file_table,
+    leakage_table,
     performance_table,
     plausibility_table,
     round_table,
@@ -49,7 +50,7 @@ from genocontrast.report.tables import (
     split_table,
     strand_table,
 )
-from genocontrast.report.verdict import largest_smd
+from genocontrast.report.verdict import RULES, largest_smd
 from genocontrast.report.wording import number, percent, plural
 from genocontrast.version import __version__
 
@@ -66,6 +67,7 @@ def sections(results: Results, config: Config, checksums: Mapping[str, str]) -> 
         _shortcut(results),
         _scan(results),
         _strand(results),
+        _leakage(results),
         _training(results),
         _embedding(results, config),
         _kmers(results, config),
@@ -131,7 +133,7 @@ def _balance(results: Results, config: Config) -> Section:
     lead = (
         f"The gate {state}: largest |SMD| of what was matched on {number(largest_smd(balance))} (at most "
         f"{number(gate.max_smd, 2)}), {percent(balance['retention'], 1)} of the promoters kept (at least "
-        f"{percent(gate.min_retention)})."
+        f"{percent(gate.min_retention)}). {RULES['Balance']}"
     )
     blocks = [
         Block("prose", [lead, two_sample_sentence(balance), unused_signal_sentence(balance)]),
@@ -145,7 +147,8 @@ def _balance(results: Results, config: Config) -> Section:
 def _performance(results: Results) -> Section:
     metrics = results.metrics
     lead = [
-        f"All figures are of test pairs, on {results.splits.unit} that neither the model nor a baseline was fitted on."
+        f"All figures are of test pairs, on {results.splits.unit} that neither the model nor a baseline was fitted on. "
+        f"The shortcut audit is made of them. {RULES['Shortcut']}"
     ]
     if metrics.get("oracle"):
         oracle = metrics["oracle"]
@@ -219,7 +222,21 @@ def _strand(results: Results) -> Section:
         "which one was chosen. Each test window was scored as it stands and as its reverse complement: by the model, "
         "which may settle on one strand before it reads, and by its network alone, which shows rounding at most."
     )
-    return Section("strand", "Strand", [Block("prose", [lead]), Block("tables", [strand_table(strand)])])
+    blocks = [Block("prose", [f"{lead} {RULES['Strand']}"]), Block("tables", [strand_table(strand)])]
+    return Section("strand", "Strand", blocks)
+
+
+def _leakage(results: Results) -> Section:
+    leakage = results.metrics.get("leakage")
+    if not leakage:
+        return Section("leakage", "Leakage", [_absent("The leakage audit has not run.")])
+    lead = (
+        "A test window leaks where it overlaps a training window, where it repeats one base for base, or where a "
+        f"single training window holds at least {percent(leakage['containment'])} of its distinct "
+        f"{leakage['word']}-mers (it nearly repeats it); a sequence and its reverse complement count as one. "
+        f"{RULES['Leakage']}"
+    )
+    return Section("leakage", "Leakage", [Block("prose", [lead]), Block("tables", [leakage_table(leakage)])])
 
 
 def _training(results: Results) -> Section:

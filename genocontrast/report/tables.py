@@ -226,3 +226,27 @@ def strand_table(strand: Mapping[str, Any]) -> Table:
         )
     ]
     return Table(f"Of {plural(strand['examples'], 'test window')}", ["", "Model#", "Its network alone#"], rows)
+
+
+_LEAKS = {
+    "windows": "Test windows",
+    "overlapping": "Overlap a training window",
+    "overlapping_same_class": "of the same class",
+    "pretrained_on": "Overlap sequence of the pretraining",
+    "exact_repeats": "Repeat one exactly",
+    "exact_repeats_same_class": "of the same class",
+    "near_duplicates": "Nearly repeat one",
+    "leaking": "Any of these",
+}
+
+
+def leakage_table(leakage: Mapping[str, Any]) -> Table:
+    """Test windows of each class that training has seen, by the way in which it has."""
+    classes = {"positive": "promoters", "negative": "decoys"}
+    kinds = [kind for kind in _LEAKS if kind in leakage["by_class"][0]]
+    rows = [
+        [classes.get(row["class"], row["class"]), *(integer(row[kind]) for kind in kinds)]
+        for row in leakage["by_class"]
+    ]
+    columns = ["Class", *(f"{_LEAKS[kind]}#" for kind in kinds)]
+    return Table("Test windows that training has seen", columns, rows, strong=frozenset({len(rows) - 1}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from genocontrast.report.results import Results
 from genocontrast.report.wording import covariate, estimate, integer, limits, listing, number, percent, plural
@@ -72,6 +72,7 @@ def judge(results: Results) -> Verdict:
         title = f"The balance gate failed. {title}"
         tone = "bad"
         sentences.insert(0, _gate_failure(balance))
+    sentences.append(_audits_in_words(audit(results)))
     return Verdict(tone, title, " ".join(sentences))
 
 
@@ -136,11 +137,32 @@ def _negative_control(metrics: Mapping[str, Any]) -> tuple[Tone, str, str]:
     return "good", "No signal, as it should be: the negative control passed.", f"{start}no signal, as it should be."
 
 
+def _audits_in_words(audits: Sequence[Audit]) -> str:
+    """Which audits pass, fail and were not run."""
+    named = {state: [item.name.lower() for item in audits if item.state == state] for state in get_args(State)}
+    if len(named["pass"]) == len(audits):
+        return f"All {len(audits)} audits pass."
+    said = {"pass": ("passes", "pass"), "fail": ("fails", "fail"), "not run": ("was not run", "were not run")}
+    parts = [f"{listing(names)} {said[state][len(names) > 1]}" for state, names in named.items() if names]
+    return f"Of the audits {'; '.join(parts)}."
+
+
 def _gate_failure(balance: Mapping[str, Any]) -> str:
     failed = [covariate(row["covariate"]) for row in balance["table"] if row["matched"] and not row["passed"]]
     what = f"The decoys differ from the promoters in {listing(failed)}" if failed else "The decoys are not good enough"
     kept = f"{percent(balance['retention'])} of the promoters found a decoy"
     return f"{what}; {kept}. Scores may reflect that difference and not what makes a promoter."
+
+
+RULES = {
+    "Balance": "It passes where every covariate that was matched on is within its limit and enough promoters are kept.",
+    "Shortcut": "It passes where the lower end of the 95 % interval of (AUROC of the model \u2212 that of the best "
+    "baseline that sees covariates alone) lies above 0.",
+    "Strand": "It passes where no call flips, and the network itself differs between the strands by no more than "
+    f"rounding ({NETWORK_DEVIATION:g} in a score).",
+    "Leakage": "It passes where no test window overlaps a training window or nearly repeats one, on either strand.",
+}
+"""When each badge is green."""
 
 
 def audit(results: Results) -> list[Audit]:
@@ -185,5 +207,5 @@ def _strand_audit(strand: Mapping[str, Any] | None) -> Audit:
 
 def _leakage_audit(leakage: Mapping[str, Any] | None) -> Audit:
     if not leakage or leakage.get("passed") is None:
-        return Audit("Leakage", "not run", "overlap of test and training not audited", "limits")
-    return Audit("Leakage", "pass" if leakage["passed"] else "fail", str(leakage.get("reason", "")), "limits")
+        return Audit("Leakage", "not run", "overlap of test and training not audited", "leakage")
+    return Audit("Leakage", "pass" if leakage["passed"] else "fail", str(leakage.get("reason", "")), "leakage")

@@ -95,6 +95,23 @@ def validation_temperature(model: Model, validation: PairCodes) -> float:
     return fit_temperature(model.logits_codes(windows), labels)
 
 
+def calibrated_loss(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Log loss at the temperature that calibration will choose, the mean of the two classes' means.
+
+    How well logits order windows and how far apart they put them are two things. Training goes on to sharpen them
+    after their order is as good as it gets, or while it still improves; a temperature is fitted afterwards in any case,
+    so that only what it cannot mend should decide which epoch is kept.
+
+    Parameters, errors: as for `fit_temperature`.
+    """
+    values, truth = _checked(logits, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GenocontrastWarning)  # told once, of the model that is kept
+        values = values / fit_temperature(values, truth)
+    losses = np.logaddexp(0, np.where(truth, -values, values))
+    return float((losses[truth].mean() + losses[~truth].mean()) / 2)
+
+
 def calibrated(logits: NDArray[Real], temperature: float = 1.0, prevalence: float | None = None) -> NDArray[Real]:
     """Probabilities of logits at a temperature, shape=(n,), where promoters are as frequent as in training or as told.
 

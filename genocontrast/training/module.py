@@ -14,6 +14,7 @@ from genocontrast.config import TrainingConfig
 from genocontrast.contrast import ContrastiveLoss, gather_rows, gathered_info_nce, info_nce
 from genocontrast.encoders import Encoded, Encoder
 from genocontrast.encoders.views import one_hot, reverse_complement
+from genocontrast.training.calibration import calibrated_loss
 from genocontrast.training.data import Batch, PairCodes, training_batches, validation_batches
 from genocontrast.training.steps import SteppedModule, check_views
 
@@ -130,11 +131,9 @@ class PromoterModule(SteppedModule):
 
     def on_validation_epoch_end(self) -> None:
         """Sum up the epoch; the callbacks read `epoch_metrics`."""
-        logits, labels = (torch.cat(parts) for parts in zip(*self.validation, strict=True))
+        logits, labels = (torch.cat(parts).cpu().numpy() for parts in zip(*self.validation, strict=True))
         self.validation = []
-        # the classes count alike, as in training
-        losses = functional.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
         self.epoch_metrics = self.means() | {
-            "validation_loss": float((losses[labels == 1].mean() + losses[labels == 0].mean()) / 2),
-            "validation_auroc": float(roc_auc_score(labels.cpu(), logits.cpu())),
+            "validation_loss": calibrated_loss(logits, labels),
+            "validation_auroc": float(roc_auc_score(labels, logits)),
         }

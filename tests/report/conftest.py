@@ -53,6 +53,25 @@ def curve(power, rising):
     return {"x": x.round(4).tolist(), "y": y.round(4).tolist()}
 
 
+def make_leakage(near=0):
+    """180 test windows, of which so many decoys nearly repeat a training window."""
+    none = dict.fromkeys(("overlapping", "overlapping_same_class", "exact_repeats", "exact_repeats_same_class"), 0)
+    classes = {"positive": (90, 0), "negative": (90, near), "all": (180, near)}
+    return {
+        **{"windows": 180, "overlapping": 0, "exact_repeats": 0, "near_duplicates": near, "word": 12},
+        "by_class": [
+            {"class": name, "windows": windows, **none, "near_duplicates": count, "leaking": count}
+            for name, (windows, count) in classes.items()
+        ],
+        **{"containment": 0.5, "passed": near == 0, "reason": f"of 180 test windows {near} nearly repeat one"},
+    }
+
+
+@pytest.fixture(name="make_leakage")
+def leakage_maker():
+    return make_leakage
+
+
 def make_metrics():
     baselines = [
         ("GC only", 0.55),
@@ -101,6 +120,7 @@ def make_metrics():
                 "min_embedding_cosine": 0.99987,
             },
         },
+        "leakage": make_leakage(),
         "attention": {"position": [25.0, 75.0, 125.0], "promoters": [0.4, 1.9, 0.7], "decoys": [0.8, 1.1, 1.1]},
         "per_chromosome": [{"chrom": "chr4", "pairs": 50, "auroc": 0.92}, {"chrom": "chr5", "pairs": 40, "auroc": 0.9}],
         "curves": {

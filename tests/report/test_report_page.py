@@ -23,6 +23,7 @@ from genocontrast.report.results import Vectors, read_results
 from genocontrast.report.sections import _motifs, _portable
 from genocontrast.report.stage import run
 from genocontrast.report.tables import count_table, sequence_table
+from genocontrast.report.verdict import RULES
 
 FIGURES, BADGES = 25, 3
 ANCHORS = ["data", "examples", "balance", "performance", "shortcut", "scan", "strand", "training"]
@@ -123,8 +124,21 @@ def test_the_first_screen_for_machines(page):
     summary = read_json(page.parent / "data" / "summary.json")
     assert summary["auroc"]["value"] == 0.91
     assert summary["best_baseline"]["name"] == "4-mer"
-    assert summary["audits"]["leakage"]["state"] == "not run"
+    assert summary["audits"]["leakage"]["state"] == "pass"
     assert set(summary["provenance"]["inputs"]) >= {"evaluation/metrics.json", "kmers/kmers.h5ad"}
+
+
+def test_the_leakage_section_tells_the_definition_the_rule_and_the_counts(
+    tmp_path, write, config, metrics, make_leakage
+):
+    metrics["leakage"] = make_leakage(near=7)
+    written = write_report(write(tmp_path / "demo", metrics=metrics), config).read_text()
+    section = re.search(r'<section id="leakage">.*?</section>', written, re.S)[0]
+    assert "at least 50 % of its distinct 12-mers" in section
+    assert RULES["Leakage"] in html.unescape(section)
+    decoys = re.search(r"<tr>\s*<th[^>]*>decoys</th>.*?</tr>", section, re.S)[0]
+    assert re.findall(r"<td[^>]*>([\d,]+)</td>", decoys) == ["90", "0", "0", "0", "0", "7", "7"]
+    assert 'class="fail"><a href="#leakage"' in written
 
 
 def test_the_terminal_lines(page, monkeypatch):

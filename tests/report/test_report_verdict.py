@@ -36,7 +36,8 @@ def test_a_model_that_beats_every_baseline(judged):
         assert part in verdict.text
     assert "+0.070 (+0.050 to +0.090)" in verdict.text
     assert "89 %" in verdict.text
-    assert [item.state for item in audits.values()] == ["pass", "pass", "pass", "not run"]
+    assert [item.state for item in audits.values()] == ["pass"] * 4
+    assert verdict.text.endswith("All 4 audits pass.")
     assert not any("does not beat" in line for line in limits)
 
 
@@ -113,8 +114,15 @@ def test_strand_flips_fail_the_strand_audit(judged, metrics):
 
 @pytest.mark.parametrize(("passed", "state"), [(True, "pass"), (False, "fail"), (None, "not run")])
 def test_leakage_is_reported_where_it_was_audited(judged, metrics, passed, state):
-    metrics["leakage"] = {"passed": passed, "reason": "0 of 180 overlap"}
+    metrics["leakage"]["passed"] = passed
     assert judged(metrics=metrics)[1]["Leakage"].state == state
+
+
+def test_the_verdict_names_the_audits_that_fail_and_those_not_run(judged, metrics):
+    metrics["strand"]["flips"] = 3
+    metrics["leakage"] = None
+    text = judged(metrics=metrics)[0].text
+    assert text.endswith("Of the audits balance and shortcut pass; strand fails; leakage was not run.")
 
 
 def test_a_negative_control_should_find_nothing(judged, balance, metrics):
@@ -126,12 +134,12 @@ def test_a_negative_control_should_find_nothing(judged, balance, metrics):
     assert "as it should be" in verdict.title
 
 
-def test_limits_say_that_test_blocks_have_neighbours_in_training(judged, blocks):
+def test_limits_say_that_test_blocks_have_neighbours_in_training(judged, blocks, metrics):
     def said(limits):
         return [line for line in limits if "between training blocks" in line]
 
     assert not said(judged()[2])
-    limits = judged(genome=blocks)[2]
+    limits = judged(genome=blocks, metrics=metrics | {"leakage": None})[2]
     assert len(said(limits)) == 1
     assert any("whole blocks are held out" in line for line in limits)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import expit
 
 from genocontrast import artefacts
 from genocontrast.config import TrainingConfig, parse_config
@@ -13,7 +14,7 @@ from genocontrast.examples import COLUMNS
 from genocontrast.genome import Genome
 from genocontrast.sequence import encode, reverse_complement
 from genocontrast.training import embed, fit, fitting, load_model, mine_negatives, module, predict, stage
-from genocontrast.training.calibration import fit_temperature
+from genocontrast.training.calibration import calibrated_loss, fit_temperature
 from genocontrast.training.callbacks import CHECKPOINT
 from genocontrast.training.data import EpochDraws, PairCodes, flanked_codes, pair_codes, training_batches
 from genocontrast.training.fitting import fit_pairs
@@ -246,9 +247,25 @@ def test_the_best_epoch_is_kept_and_patience_ends_training():
     assert len(history) == int(np.argmin(losses)) + 1 + 2 < 30
     model = Model(network, 60, {}, {})
     windows = np.concatenate([validation.promoters, validation.decoys])[:, 3:-3]
-    scores, labels = model.score_codes(windows).astype(float), np.repeat([1, 0], 16)
+    logits, labels = model.logits_codes(windows).astype(float), np.repeat([1, 0], 16)
+    scores = expit(logits / fit_temperature(logits, labels))
     found = -np.log(np.where(labels, scores, 1 - scores)).mean()
     assert found == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_an_epoch_that_is_only_too_sure_of_itself_is_no_worse():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([1, 0], 60)
+    logits = rng.normal(2.0 * labels - 1, 2)
+    modest = calibrated_loss(logits, labels)
+    assert calibrated_loss(8 * logits, labels) == pytest.approx(modest, rel=1e-4)
+    assert calibrated_loss(rng.permutation(8 * logits), labels) > modest
+    # at the best of many temperatures, classes counting alike
+    tried = [
+        np.mean([np.logaddexp(0, -logits[labels == 1] / t).mean(), np.logaddexp(0, logits[labels == 0] / t).mean()])
+        for t in np.geomspace(0.1, 10, 200)
+    ]
+    assert min(tried) - 1e-9 <= modest <= min(tried) + 0.02
 
 
 @pytest.mark.parametrize(
