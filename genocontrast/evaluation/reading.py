@@ -72,7 +72,7 @@ def find_motifs(
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(promoters))[:MAX_PROMOTERS])
     _log.info("attributing the scores of %d promoters to their bases", len(chosen))
-    learned = learn_motifs(attribute(model, promoters[chosen]), promoters[chosen], count, seed)
+    learned = learn_motifs(attribute(model, promoters[chosen], seed=seed).effects, promoters[chosen], count, seed)
     _log.info("describing the motifs found: %d", len(learned))
     background = composition(np.concatenate([promoters, decoys]))
     return [
