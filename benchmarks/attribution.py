@@ -1,6 +1,7 @@
 """Attributions of a trained model: seconds, completeness, and how far they agree with mutagenesis.
 
-    python benchmarks/attribution.py --model results/demo/training/model --examples results/demo/negatives/examples.parquet \
+    python benchmarks/attribution.py --model results/demo/training/model \
+        --examples results/demo/negatives/examples.parquet \
         --fasta resources/simulated/genome.fa.gz --json attribution.json
 
 Agreement is the correlation, over all bases of some windows, of what integrated gradients say that a base contributes
@@ -24,6 +25,7 @@ from genocontrast.training.model import load_model
 
 
 def main() -> None:
+    """Attribute, mutate, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("model", "examples", "fasta"):
         parser.add_argument(f"--{name}", type=Path, required=True)

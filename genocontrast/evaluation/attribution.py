@@ -169,7 +169,7 @@ def mean_logits(model: Model, codes: Codes) -> Floats:
     if not _reads_one_strand(model):
         return model.logits_codes(codes)
     both = [model.logits_codes(strand) for strand in (codes, reverse_complement(codes))]
-    return (both[0] + both[1]) / 2
+    return np.asarray((both[0] + both[1]) / 2, dtype=np.float32)
 
 
 def _reads_one_strand(model: Model) -> bool:
@@ -186,7 +186,8 @@ def _gradients(model: Model, windows: Floats) -> Floats:
         if not _reads_one_strand(model):
             return forward
         # reversing channels and positions turns the other strand's columns into this strand's
-        return (forward + _backward(network, windows[:, ::-1, ::-1].copy())[:, ::-1, ::-1]) / 2
+        backward = _backward(network, windows[:, ::-1, ::-1].copy())[:, ::-1, ::-1]
+        return np.asarray((forward + backward) / 2, dtype=np.float32)
     finally:
         network.train(was_training)
 
