@@ -31,6 +31,8 @@ GC_APART = 0.1
 CLEAR = 2 * HALF + 1
 """Least distance of a control from a measured site, bp."""
 BOOTSTRAPS = 1000
+LEAST_PROMOTERS = 3
+"""Promoters without which there is no interval."""
 
 
 def binding_table(
@@ -63,7 +65,7 @@ def binding_table(
     -------
     dict
         factors : for each, sites, promoters and matched sites, whether a motif bears its name (best match, q < .05),
-        and fold : |contribution| per bp at sites over that at controls, with a 95 % interval, None without a pair;
+        and fold : |contribution| per bp at sites over that at controls, with a 95 % interval, None with fewer than three promoters;
         named : factors with a name; promoters : n.
     """
     by_name = {known.name.upper(): known for known in database}
@@ -114,8 +116,8 @@ class Pairs:
         self.window, self.place, self.controls = window, place, controls
 
     def fold(self, contributions: Floats, seed: int) -> dict[str, float] | None:
-        """Mean |contribution| at sites over that at their controls, with an interval over promoters."""
-        if not len(self.window):
+        """Mean |contribution| at sites over that at their controls, with an interval; None with too few promoters."""
+        if len(np.unique(self.window)) < LEAST_PROMOTERS:
             return None
         mass = around(np.abs(contributions)) / (2 * HALF + 1)
         at = mass[self.window, self.place]

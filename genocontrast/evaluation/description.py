@@ -127,7 +127,7 @@ def insertion_effect(
         return None
     bounds = np.cumsum(np.asarray(matrix), axis=1)[None, :, :3]
     sites = np.asarray((rng.random((n, len(matrix), 1)) > bounds).sum(2), dtype=np.uint8)
-    sites = np.where(rng.random(n)[:, None] < 0.5, sites, reverse_complement(sites))
+    sites = np.where(rng.random((n, 1)) < 0.5, sites, reverse_complement(sites))
     places = rng.integers(0, width - len(matrix) + 1, n)
     inserted = backgrounds.copy()
     inserted[np.arange(n)[:, None], places[:, None] + np.arange(len(matrix))] = sites
