@@ -65,8 +65,8 @@ def binding_table(
     -------
     dict
         factors : for each, sites, promoters and matched sites, whether a motif bears its name (best match, q < .05),
-        and fold : |contribution| per bp at sites over that at controls, with a 95 % interval, None with fewer than three promoters;
-        named : factors with a name; promoters : n.
+        and fold : |contribution| per bp at sites over that at controls, with a 95 % interval, None with
+        fewer than three promoters; named : factors with a name; promoters : n.
     """
     by_name = {known.name.upper(): known for known in database}
     background = composition(codes)
