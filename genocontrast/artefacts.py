@@ -7,16 +7,20 @@ inputs give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from genocontrast.errors import FileFormatError
 from genocontrast.version import __version__
@@ -127,6 +131,21 @@ def read_parquet(path: PathLike) -> tuple[pd.DataFrame, dict[str, Any]]:
         ) from None
     record = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
     return table.to_pandas(), json.loads(record)
+
+
+def write_arrays(path: PathLike, arrays: Mapping[str, NDArray], record: Mapping[str, Any] | None = None) -> None:
+    """Write arrays as a NumPy archive (.npz), atomically: no pickles, no times, so the same values give the same bytes.
+
+    The provenance record is one more array, `provenance`, of JSON text.
+    """
+    members = {**arrays, "provenance": np.array(json.dumps(record or {}, sort_keys=True))}
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in members.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(values), allow_pickle=False)
+            # without a time of its own, a member bears 1980
+            member = zipfile.ZipInfo(f"{name}.npy")
+            archive.writestr(member, buffer.getvalue(), zipfile.ZIP_DEFLATED)
 
 
 def write_table(path: PathLike, frame: pd.DataFrame, **options: Any) -> None:

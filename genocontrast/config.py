@@ -425,7 +425,7 @@ class EvaluationConfig(Section):
     hold a promoter for each other window."""
     motif_database: FilePath | None = None
     """Motifs (MEME or JASPAR format) to name the learned ones by; default: the set shipped with the package."""
-    motifs: int = Field(12, ge=1)
+    motifs: int = Field(24, ge=1)
     """Largest number of motifs in the report."""
     truth: FilePath | None = None
     """Planted truth of a simulated genome (the oracle's log likelihood ratio for each element), if there is one."""

@@ -103,6 +103,25 @@ def reverse_complement(codes: Codes) -> Codes:
     return _COMPLEMENT[codes[..., ::-1]]
 
 
+def one_strand(codes: Codes) -> tuple[Codes, NDArray[np.bool_]]:
+    """Of each window and its reverse complement the one that sorts first, and whether that is the latter.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray of uint8, shape=(n, length)
+
+    Returns
+    -------
+    strand : numpy.ndarray of uint8, shape=(n, length)
+        The same of a window and of its reverse complement.
+    mirrored : numpy.ndarray of bool, shape=(n,)
+    """
+    other = reverse_complement(codes)
+    rows, first = np.arange(len(codes)), (codes != other).argmax(1)
+    mirrored = other[rows, first] < codes[rows, first]
+    return np.where(mirrored[:, None], other, codes), mirrored
+
+
 def one_hot(codes: Codes, dtype: type = np.float32, out: NDArray | None = None) -> NDArray:
     """One-hot encoding, shape=(..., length) -> (..., 4, length); N is a column of zeros. `out` takes the result."""
     channels = np.arange(4, dtype=np.uint8)[:, None]

@@ -16,10 +16,6 @@ from genocontrast.errors import FileFormatError
 
 Floats = NDArray[np.float64]
 
-MATCH_SCORE = 0.7
-CHANCE = 0.05
-RANDOM_MATRICES = 400
-
 
 @dataclass(frozen=True)
 class KnownMotif:
@@ -29,10 +25,24 @@ class KnownMotif:
     name: str
     matrix: Floats
 
+    @property
+    def label(self) -> str:
+        """Name and, where it differs, identifier."""
+        return self.name if self.name == self.identifier else f"{self.name} ({self.identifier})"
+
 
 def shipped_database() -> Path:
-    """The motifs that come with the package."""
-    return Path(str(resources.files("genocontrast") / "resources" / "jaspar.meme"))
+    """The motifs that come with the package: JASPAR's of vertebrates, to name learned ones by."""
+    return _resource("jaspar_vertebrates.meme")
+
+
+def shipped_selection() -> Path:
+    """A few motifs of different families that come with the package: those of the simulated genome, and some more."""
+    return _resource("jaspar.meme")
+
+
+def _resource(name: str) -> Path:
+    return Path(str(resources.files("genocontrast") / "resources" / name))
 
 
 def read_motifs(path: PathLike) -> list[KnownMotif]:
@@ -80,42 +90,15 @@ def similarity(one: Floats, other: Floats) -> float:
 
     Columns beyond either motif's end count as uniform, so that a short overlap scores low.
     """
-    return float(_correlations(one[None], [other])[0, 0])
-
-
-def _correlations(queries: Floats, others: Sequence[Floats]) -> Floats:
-    """Similarity of n matrices of one length to m others, shape=(n, length, 4) -> (n, m)."""
-    length = queries.shape[1]
-    places: list[Floats] = []
-    first: list[int] = []
-    for other in others:
-        first.append(sum(len(block) for block in places))
-        for turned in (other, other[::-1, ::-1]):
-            padded = np.pad(turned - 0.25, ((length - 1, length - 1), (0, 0)))
-            # every offset at which the two overlap
-            places.append(sliding_window_view(padded, length, axis=0).transpose(0, 2, 1).reshape(-1, 4 * length))
-    flat = (queries - 0.25).reshape(len(queries), -1)
-    best = np.maximum.reduceat(flat @ np.concatenate(places).T, first, axis=1)
-    norms = np.array([np.linalg.norm(other - 0.25) for other in others])
-    return best / np.maximum(np.linalg.norm(flat, axis=1)[:, None] * norms, 1e-12)
-
-
-def best_match(matrix: Floats, database: Sequence[KnownMotif], seed: int = 0) -> tuple[str | None, float]:
-    """Name and identifier of the most similar known motif, and its correlation.
-
-    The name is None where the correlation is below 0.7, or where more than 5 % of random matrices of that length, made
-    of the database's columns, find as good a match: a short motif resembles something in any large database.
-    """
-    others = [known.matrix for known in database]
-    scores = _correlations(matrix[None], others)[0]
-    best = int(scores.argmax())
-    columns = np.concatenate(others)
-    drawn = np.random.default_rng(seed).integers(len(columns), size=(RANDOM_MATRICES, len(matrix)))
-    by_chance = (_correlations(columns[drawn], others).max(1) >= scores[best]).mean()
-    found = database[best]
-    name = found.name if found.name == found.identifier else f"{found.name} ({found.identifier})"
-    named = scores[best] >= MATCH_SCORE and by_chance <= CHANCE
-    return (name if named else None), float(scores[best])
+    length, query = len(one), (one - 0.25).ravel()
+    best = -1.0
+    for turned in (other, other[::-1, ::-1]):
+        padded = np.pad(turned - 0.25, ((length - 1, length - 1), (0, 0)))
+        # every offset at which the two overlap
+        places = sliding_window_view(padded, length, axis=0).transpose(0, 2, 1).reshape(-1, 4 * length)
+        size = float(np.sqrt((query**2).sum() * ((turned - 0.25) ** 2).sum()))
+        best = max(best, float((places @ query).max()) / max(size, 1e-12))
+    return best
 
 
 def write_meme(path: PathLike, motifs: Sequence[tuple[str, str | None, Floats, int]], background: Floats) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genocontrast.evaluation.database import similarity
+from genocontrast.evaluation.mixture import split
 from genocontrast.sequence import N_CODE, Codes, one_hot, reverse_complement
 
 Floats = NDArray[np.float32]
@@ -23,7 +24,10 @@ FLANK = 6
 SEQLET = CORE + 2 * FLANK
 MAX_SHIFT = 6
 """Largest offset at which two seqlets are compared, bp."""
-MAX_SEQLETS = 2000
+CLUSTERED = 1500
+"""Seqlets that are compared with each other at a time, the strongest first; all others are compared with clusters."""
+MAX_ROUNDS = 8
+"""Of clustering what resembles no cluster so far."""
 FALSE_DISCOVERY = 0.2
 """Loose, because clustering discards what does not recur."""
 SIMILARITY = 0.6
@@ -85,7 +89,7 @@ def learn_motifs(effects: Floats, codes: Codes, count: int, seed: int) -> list[L
     if len(seqlets.start) < MIN_SITES:
         return []
     background = np.bincount(codes[codes < N_CODE], minlength=4) / max((codes < N_CODE).sum(), 1)
-    centroids = _merged(_clustered(seqlets.matrices))
+    centroids = _merged(_all_clusters(seqlets.matrices))
     found = []
     cluster, shift, flipped = _assigned(seqlets.matrices, centroids)
     for index in range(len(centroids)):
@@ -93,9 +97,10 @@ def learn_motifs(effects: Floats, codes: Codes, count: int, seed: int) -> list[L
         if len(members) < MIN_SITES:
             continue
         sites = _site_codes(codes, seqlets, members, shift[members], flipped[members])
-        matrix = _trimmed(_probabilities(sites, background), background)
-        if len(matrix) >= MIN_LENGTH:
-            found.append(LearnedMotif(matrix, len(members), float(seqlets.contribution[members].sum())))
+        for part in split(sites, background):
+            matrix = _trimmed(_probabilities(sites[part], background), background)
+            if len(matrix) >= MIN_LENGTH:
+                found.append(LearnedMotif(matrix, len(part), float(seqlets.contribution[members[part]].sum())))
     return _distinct(sorted(found, key=lambda motif: -abs(motif.contribution)))[:count]
 
 
@@ -110,7 +115,7 @@ def find_seqlets(effects: Floats, codes: Codes, seed: int) -> Seqlets:
         threshold = _threshold(sign * sums.ravel(), sign * background.ravel())
         strength = np.where(sign * sums >= threshold, np.abs(sums), strength)
     window, peak = _peaks(strength)
-    order = np.argsort(-strength[window, peak], kind="stable")[:MAX_SEQLETS]
+    order = np.argsort(-strength[window, peak], kind="stable")
     window, start = window[order], peak[order] - FLANK
     return Seqlets(window, start, sums[window, peak[order]], _cut(present, window, start))
 
@@ -185,6 +190,25 @@ def _aligned(matrices: Floats, shift: NDArray[np.int64], flipped: NDArray[np.boo
     return _cut(turned, np.arange(len(matrices)), shift)
 
 
+def _all_clusters(matrices: Floats) -> Floats:
+    """Centroids of clusters, found in rounds: first among the strongest seqlets, then among those left over.
+
+    A motif whose sites all contribute less than those of other motifs is found in a later round.
+    """
+    found = np.empty((0, 4, SEQLET), np.float32)
+    left = np.arange(len(matrices))
+    for _ in range(MAX_ROUNDS):
+        chosen = left[:CLUSTERED]
+        new = _clustered(matrices[chosen])
+        found = np.concatenate([found, new])
+        cluster = _assigned(matrices[left], found)[0]
+        # what the strongest left over did not cluster with will not cluster in the next round either
+        left = left[(cluster < 0) & ~np.isin(left, chosen)]
+        if len(left) < MIN_SITES:
+            break
+    return _refined(matrices, found)
+
+
 def _clustered(matrices: Floats) -> Floats:
     """Centroids of clusters: the seqlet with the most similar free ones takes them, until too few are left."""
     correlation, shift, flipped = _similarity(matrices, matrices)
@@ -199,7 +223,7 @@ def _clustered(matrices: Floats) -> Floats:
             break
         centroids.append(_unit(_aligned(matrices[members], shift[members, seed], flipped[members, seed])).mean(0))
         free[members] = False
-    return _refined(matrices, np.array(centroids, dtype=np.float32).reshape(-1, 4, SEQLET))
+    return np.array(centroids, dtype=np.float32).reshape(-1, 4, SEQLET)
 
 
 def _assigned(matrices: Floats, centroids: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

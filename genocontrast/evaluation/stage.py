@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from genocontrast.artefacts import checksum, provenance, read_parquet, write_json, write_parquet
+from genocontrast.artefacts import provenance, read_parquet, write_json, write_parquet
 from genocontrast.config import Config
-from genocontrast.evaluation.database import read_motifs, shipped_database
+from genocontrast.evaluation.database import read_motifs, shipped_database, shipped_selection
 from genocontrast.evaluation.embedding import write_embeddings
 from genocontrast.evaluation.errors import confident_errors
 from genocontrast.evaluation.held_out import Evaluation, evaluate
 from genocontrast.evaluation.kmer_sets import KmerSet, motif_kmers, site_kmers
 from genocontrast.evaluation.kmer_space import composition_of, kmer_space, sources_of, why_not
-from genocontrast.evaluation.reading import find_motifs, write_motifs_meme
-from genocontrast.evaluation.scan import composition
+from genocontrast.evaluation.planted import sites_beside
+from genocontrast.evaluation.reading_stage import write_reading
 from genocontrast.evaluation.scan_stage import write_scan
 from genocontrast.evaluation.tracks import write_predictions_bed
 from genocontrast.examples import HARD, read_examples
@@ -58,7 +58,7 @@ def run(config: Config, results: Path) -> None:
     write_predictions_bed(folder / "predictions.bed", found.predictions[found.predictions["split"] == "test"])
     write_embeddings(folder / "embeddings.h5ad", found.embeddings, record)
     write_json(folder / "errors.json", {"provenance": record, **_errors(model, examples, found, genome, results)})
-    _write_motifs(folder, model, examples[examples["split"] == "test"], genome, config, record)
+    write_reading(folder, model, examples[examples["split"] == "test"], genome, config, record)
     write_scan(folder, model, examples, genome, config, record)
     space = _space(embedding, genome, config, results)
     write_json(folder / "kmer_space.json", {"provenance": record, **space})
@@ -93,7 +93,8 @@ def _space(embedding: KmerEmbedding | None, genome: Genome, config: Config, resu
 def _truths(embedding: KmerEmbedding, genome: Genome, splits: Splits, config: Config) -> dict[str, list[KmerSet]]:
     """K-mers that belong together: of each motif of the database, and at the binding sites of each factor."""
     k, train = embedding.k, splits.segments("train")
-    database = read_motifs(config.evaluation.motif_database or shipped_database())
+    # of each family of factors one motif: relatives have the same k-mers
+    database = read_motifs(config.evaluation.motif_database or shipped_selection())
     found = {"motifs": motif_kmers(database, k, composition_of(k, embedding.tokens))}
     files = config.evaluation.binding_sites.items()
     if files:
@@ -114,6 +115,8 @@ def _record(config: Config, results: Path) -> dict[str, Any]:
     }
     if settings.truth is not None:
         inputs["truth"] = Path(settings.truth)
+        if (planted := sites_beside(settings.truth)) is not None:
+            inputs["planted_sites"] = planted
     inputs |= {f"binding_sites_{name}": Path(path) for name, path in settings.binding_sites.items()}
     vectors = results / "kmers" / "kmers.h5ad"
     if vectors.is_file():
@@ -126,22 +129,3 @@ def _record(config: Config, results: Path) -> dict[str, Any]:
     # the paths stand among the inputs, by name and checksum
     options = settings.model_dump(exclude={"motif_database", "truth", "binding_sites"})
     return provenance("evaluation", {**options, "seed": config.seed}, inputs)
-
-
-def _write_motifs(
-    folder: Path, model: Model, test: pd.DataFrame, genome: Genome, config: Config, record: dict[str, Any]
-) -> None:
-    database = Path(config.evaluation.motif_database or shipped_database())
-    codes, promoter = genome.codes(test, model.width), (test["label"] == 1).to_numpy()
-    motifs = find_motifs(
-        model, codes[promoter], codes[~promoter], read_motifs(database), config.evaluation.motifs, config.seed
-    )
-    write_json(
-        folder / "motifs.json",
-        {
-            "provenance": record,
-            "motifs": [motif.as_dict() for motif in motifs],
-            "database": {"file": database.name, "sha256": checksum(database)},
-        },
-    )
-    write_motifs_meme(folder / "motifs.meme", motifs, composition(codes))

@@ -33,6 +33,20 @@ REFERENCES = {
     "Res 70:1321\u20131330 (2017).",
     "sgns": "Mikolov T, Sutskever I, Chen K, Corrado G, Dean J. Distributed representations of words and phrases and "
     "their compositionality. NeurIPS (2013).",
+    "gradients": "Sundararajan M, Taly A, Yan Q. Axiomatic attribution for deep networks. Proc Mach Learn Res "
+    "70:3319\u20133328 (2017).",
+    "shuffle": "Altschul SF, Erickson BW. Significance of nucleotide sequence alignments: a method for random sequence "
+    "permutation that preserves dinucleotide and codon usage. Mol Biol Evol 2:526\u2013538 (1985).",
+    "modisco": "Shrikumar A, Tian K, Avsec \u017d, et al. Technical note on transcription factor motif discovery from "
+    "importance scores (TF-MoDISco). arXiv:1811.00416 (2018).",
+    "tomtom": "Gupta S, Stamatoyannopoulos JA, Bailey TL, Noble WS. Quantifying similarity between motifs. Genome Biol "
+    "8:R24 (2007).",
+    "bh": "Benjamini Y, Hochberg Y. Controlling the false discovery rate: a practical and powerful approach to "
+    "multiple testing. J R Stat Soc B 57:289\u2013300 (1995).",
+    "mcnemar": "McNemar Q. Note on the sampling error of the difference between correlated proportions or percentages. "
+    "Psychometrika 12:153\u2013157 (1947).",
+    "mantel": "Mantel N, Haenszel W. Statistical aspects of the analysis of data from retrospective studies of "
+    "disease. J Natl Cancer Inst 22:719\u2013748 (1959).",
     "logos": "Schneider TD, Stephens RM. Sequence logos: a new way to display consensus sequences. Nucleic Acids Res "
     "18:6097\u20136100 (1990).",
     "logomaker": "Tareen A, Kinney JB. Logomaker: beautiful sequence logos in Python. Bioinformatics 36:2272\u20132274 "
@@ -231,10 +245,21 @@ def _space(results: Results) -> str:
 
 
 def _motifs(results: Results, cite: Citations) -> str:
-    database = (results.motifs or {}).get("database") or {}
-    named = f" and named by their best match in {database['file']}" if database.get("file") else ""
-    return (
-        "Motifs were found as clusters of subsequences with high attribution in test promoters, aligned into "
-        f"probability matrices{named}. Logos show information content in bits {cite('logos')}, drawn with Logomaker "
-        f"{cite('logomaker')}."
+    motifs = results.motifs or {}
+    of, database = motifs["attribution"], motifs["database"]
+    text = (
+        f"Bases were attributed by integrated gradients {cite('gradients')} against {of['references']} shuffles of "
+        f"each window that keep its dinucleotides {cite('shuffle')}, drawn from the strand that sorts first. Motifs "
+        "were found as clusters of subsequences with high attribution in test promoters and their decoys "
+        f"{cite('modisco')}, aligned into probability matrices, and named by TOMTOM {cite('tomtom')} in "
+        f"{database['file']} (q < 0.05 over its motifs {cite('bh')}). Having a site was compared between promoters and "
+        f"decoys by Fisher's exact test, within pairs by McNemar's {cite('mcnemar')}, and between motifs, within "
+        f"fifths of GC content, by Mantel and Haenszel's {cite('mantel')}. Logos show information content in bits "
+        f"{cite('logos')}, drawn with Logomaker {cite('logomaker')}."
     )
+    if motifs["binding"]:
+        text += (
+            " Attribution within 10 bp of measured binding sites was compared with that of places in the same "
+            "promoters, at most 50 bp away, of like GC content and without the factor's motif."
+        )
+    return text

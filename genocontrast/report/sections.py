@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from genocontrast.config import Config
+from genocontrast.report import motifs as reading
 from genocontrast.report.attention import attention_panel
 from genocontrast.report.calibration import calibration_table, probe_table, reliability_panel
 from genocontrast.report.decoys import (
@@ -31,7 +32,6 @@ from genocontrast.report.layout import Block, Gap, Section, drawn
 from genocontrast.report.limits import known_limits
 from genocontrast.report.maps import embedding_panels, embedding_plane, kmer_panels
 from genocontrast.report.methods import methods
-from genocontrast.report.motifs import motif_card, motif_sentence
 from genocontrast.report.results import Results
 from genocontrast.report.scan import scan_panel, scan_sentence, scan_table
 from genocontrast.report.shortcut import shortcut_panel, shortcut_sentences, shortcut_table
@@ -280,13 +280,24 @@ def _attention(results: Results, config: Config) -> Section:
 def _motifs(results: Results) -> Section:
     if results.motifs is None:
         return Section("motifs", "Motifs", [_absent("Motifs were not looked for in this run.")])
-    found = results.motifs["motifs"]
-    if not found:
-        return Section(
-            "motifs", "Motifs", [_absent("No stretch of sequence stood out: the model has no motif to show.")]
-        )
-    cards = [motif_card(rank, motif) for rank, motif in enumerate(found, start=1)]
-    return Section("motifs", "Motifs", [Block("prose", [motif_sentence(results.motifs)]), Block("logos", cards)])
+    motifs = results.motifs
+    blocks = [_absent("No stretch of sequence stood out: the model has no motif to show.")]
+    if motifs["motifs"]:
+        cards = [reading.motif_card(rank, motif) for rank, motif in enumerate(motifs["motifs"], start=1)]
+        blocks = [Block("prose", reading.motif_sentences(motifs)), Block("logos", cards)]
+    if motifs["cooccurrence"]:
+        blocks.append(Block("tables", [reading.cooccurrence_table(motifs)]))
+    if motifs["truth"]:
+        blocks += [
+            Block("prose", [reading.truth_sentence(motifs["truth"])]),
+            Block("tables", [reading.truth_table(motifs)]),
+        ]
+    if motifs["binding"]:
+        blocks.append(Block("tables", [reading.binding_table(motifs["binding"])]))
+    if motifs["filters"]:
+        title = "Filters of the first convolution that tell the classes apart best, as motifs"
+        blocks.append(Block("logos", [reading.filter_card(row) for row in motifs["filters"]], title))
+    return Section("motifs", "Motifs", blocks)
 
 
 def _errors(results: Results, config: Config) -> Section:

@@ -22,7 +22,7 @@ from genocontrast.encoders import Encoded, Encoder, KmerEncoder, StrandEncoder
 from genocontrast.encoders.views import one_hot
 from genocontrast.errors import FileFormatError, ModelError, ShapeError
 from genocontrast.genome.regions import check_within, resize
-from genocontrast.sequence import Codes, reverse_complement
+from genocontrast.sequence import Codes, one_strand
 from genocontrast.training.calibration import calibrated, check_prevalence
 from genocontrast.training.data import flanked_codes
 from genocontrast.version import __version__
@@ -112,7 +112,8 @@ class Model:
     def _encode(self, codes: Codes, batch_size: int) -> Encoded:
         _check_codes(codes)
         if self.network.strand != "free":
-            codes = _one_strand(codes)
+            # such an encoder says the same of both strands but for rounding; read from one, exactly the same
+            codes, _ = one_strand(codes)
         parts = self._batches(self.network, codes, batch_size)
         return Encoded(*(torch.cat(tensors).float().cpu() for tensors in zip(*parts, strict=True)))
 
@@ -206,18 +207,6 @@ def _network(architecture: dict[str, Any], path: Path) -> Encoder:
         return StrandEncoder(**settings) if kind is None else KmerEncoder(**settings)
     except (TypeError, ModelError) as error:
         raise ModelError(f"unknown architecture: {error}", path=path, remedy="use the version that made it") from None
-
-
-def _one_strand(codes: Codes) -> Codes:
-    """Of each window and its reverse complement the one that sorts first, shape=(n, length).
-
-    An encoder that treats strands alike says the same of both but for rounding; read from one strand, it says
-    exactly the same, so that no call can flip.
-    """
-    mirrored = reverse_complement(codes)
-    rows, first = np.arange(len(codes)), (codes != mirrored).argmax(1)
-    mirror = mirrored[rows, first] < codes[rows, first]
-    return np.where(mirror[:, None], mirrored, codes)
 
 
 def embed(model: Model, regions: pd.DataFrame, genome: Genome) -> NDArray[np.float32]:

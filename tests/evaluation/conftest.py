@@ -29,7 +29,7 @@ class PwmScanner(nn.Module):
         kernel = torch.tensor(np.ascontiguousarray(weights.T), dtype=torch.float32)[None]  # (1, 4, length)
         kernels = torch.cat([kernel, kernel.flip(1, 2)]) if both_strands else kernel
         self.register_buffer("kernels", kernels)
-        self.threshold = threshold
+        self.threshold, self.strand = threshold, "tied" if both_strands else "free"
         self.unused = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Answer:

@@ -3,10 +3,7 @@ import pytest
 
 from genocontrast.errors import FileFormatError
 from genocontrast.evaluation.database import (
-    KnownMotif,
-    best_match,
     read_motifs,
-    shipped_database,
     similarity,
     write_meme,
 )
@@ -40,30 +37,6 @@ def test_similarity_equals_the_correlation_at_the_best_offset_and_orientation():
         assert similarity(one, other) == pytest.approx(similarity(other, one))
         assert similarity(one, other[::-1, ::-1]) == pytest.approx(similarity(one, other))
         assert similarity(one, one[::-1, ::-1]) == pytest.approx(1)
-
-
-def test_each_shipped_motif_is_named_as_itself():
-    database = read_motifs(shipped_database())
-    for motif in database:
-        name, score = best_match(motif.matrix[::-1, ::-1], database)
-        assert name == f"{motif.name} ({motif.identifier})"
-        assert score == pytest.approx(1)
-
-
-def test_matrix_like_no_known_motif_has_no_name_but_a_score():
-    one = np.eye(4)[[0] * 8] * 0.96 + 0.01
-    name, score = best_match(one, [KnownMotif("X", "X", np.eye(4)[[1, 2] * 4])])
-    assert name is None
-    assert -1 <= score < 0.5
-
-
-def test_a_match_that_random_matrices_reach_gives_no_name():
-    rng = np.random.default_rng(1)
-    large = [KnownMotif(f"M{i}", f"M{i}", rng.dirichlet([0.1] * 4, size=6)) for i in range(300)]
-    named = [best_match(rng.dirichlet([0.1] * 4, size=6), large) for _ in range(40)]
-    assert np.mean([score >= 0.7 for _, score in named]) > 0.6
-    assert np.mean([name is not None for name, _ in named]) <= 0.15
-    assert best_match(large[7].matrix, large)[0] == "M7"
 
 
 def test_jaspar_and_meme_give_the_same_motifs(tmp_path):

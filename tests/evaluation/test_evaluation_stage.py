@@ -24,6 +24,8 @@ from genocontrast.training.model import Model
 
 WIDTH = 60
 FILES = [
+    "attributions.npz",
+    "attributions.npz",
     "embeddings.h5ad",
     "errors.json",
     "kmer_space.json",
@@ -290,7 +292,11 @@ def test_stage_writes_its_files_and_the_same_bytes_again(data, tmp_path):
     assert (space["run"], space["reason"]) == (False, "there are no k-mer vectors: the kmers stage has not run")
     inputs = {"examples", "dropped", "fasta", "model", "model_config", "motif_database"}
     assert set(metrics["provenance"]["inputs"]) == inputs
-    assert motifs["database"] == {"file": "jaspar.meme", "sha256": checksum(shipped_database())}
+    assert motifs["database"] == {
+        "file": "jaspar_vertebrates.meme",
+        "motifs": 1020,
+        "sha256": checksum(shipped_database()),
+    }
     predictions, record = read_parquet(folder / "predictions.parquet")
     assert record == metrics["provenance"]
     assert len(predictions) == 180

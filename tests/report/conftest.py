@@ -256,12 +256,13 @@ def make_motifs():
     ]
     return {
         "provenance": {},
-        "database": {"file": "motifs.meme", "sha256": SUM},
+        "database": {"file": "motifs.meme", "motifs": 40, "sha256": SUM},
         "motifs": [
             {
                 "id": f"motif-{rank}",
                 "name": name,
-                "match_score": score if name else None,
+                "match": {"identifier": "MA1", "name": "F", "family": "Box", "p": 1e-9, "q": 1e-6 if name else 0.4},
+                "contribution": score,
                 "consensus": consensus,
                 "matrix": matrix(consensus),
                 "sites": 120 - 20 * rank,
@@ -269,9 +270,79 @@ def make_motifs():
                 "promoters_with": 70,
                 "decoys_with": 20,
                 "enrichment": 2.5 - 0.4 * rank,
+                "enrichment_p": 1e-8,
+                "enrichment_q": 2e-8,
+                "insertion": {"value": 0.4, "low": 0.3, "high": 0.5},
+                "own_decoy": {"pairs": 90, "only_promoter": 60, "only_decoy": 9, "p": 0, "q": 0, "difference": 0.5},
+                "position": {
+                    "edges": list(range(-200, 101, 30)),
+                    "promoters": [1, 2, 3, 4, 9, 30, 8, 4, 2, 1],
+                    "decoys": [4] * 10,
+                    "peak": -35.0,
+                    "p": 0.001,
+                    "q": 0.004,
+                },
             }
             for rank, (name, consensus, score) in enumerate(found, start=1)
         ],
+        "cooccurrence": [
+            {
+                "motifs": ["motif-1", "motif-2"],
+                "observed": 30,
+                "expected": 21.5,
+                "odds_ratio": 1.9,
+                "p": 0.01,
+                "q": 0.06,
+            }
+        ],
+        "filters": [
+            {
+                "filter": 7,
+                "sites": 230,
+                "difference": 0.41,
+                "name": None,
+                "match": {"identifier": "MA1", "name": "F", "family": None, "p": 0.1, "q": 0.9},
+                "matrix": matrix("TATAAAA"),
+            }
+        ],
+        "attribution": {"promoters": 90, "decoys": 90, "references": 12, "steps": 3, "relative_error": 0.08},
+        "truth": {
+            "families": [
+                {
+                    "family": "TATA",
+                    "matrix_id": "MA0108.3",
+                    "promoters_with": 60,
+                    "decoys_with": 9,
+                    "p": 1e-9,
+                    "contribution_ratio": 2.5,
+                    "read": True,
+                    "distinguishes": True,
+                    "motifs": ["motif-1"],
+                }
+            ],
+            "motifs": [{"id": "motif-1", "families": ["TATA"]}],
+            "recall": 1.0,
+            "recall_read": 1.0,
+            "distinguishing": 1,
+            "read": 1,
+            "precision": 0.25,
+            "overlap": {"of_planted": 0.8, "of_learned": 0.5, "planted_bases": 100, "learned_bases": 160},
+        },
+        "binding": {
+            "promoters": 90,
+            "named": 1,
+            "factors": [
+                {
+                    "factor": "Reb1",
+                    "matrix": "MA0363.2",
+                    "sites": 33,
+                    "promoters": 32,
+                    "matched": 30,
+                    "motifs": ["motif-1"],
+                    "fold": {"value": 2.2, "low": 1.7, "high": 2.9},
+                }
+            ],
+        },
     }
 
 
