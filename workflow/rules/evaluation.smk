@@ -22,6 +22,7 @@ rule evaluation:
             "metrics.json",
             "predictions.parquet",
             "embeddings.h5ad",
+            "attributions.npz",
             "motifs.json",
             "motifs.meme",
             "kmer_space.json",
