@@ -40,14 +40,13 @@ def motif_card(rank: int, motif: Mapping[str, Any]) -> dict[str, Any]:
     """A motif's logo and its places with its figures as text."""
     name, match, own = motif.get("name"), motif["match"], motif["own_decoy"]
     facts = [
-        ("match q", small(match["q"])),
         ("family", match["family"] or NOTHING),
+        ("match q", small(match["q"])),
         ("sites", integer(motif["sites"])),
         ("removal", number(motif["effect"], 3, signed=True)),
         ("insertion", estimate(motif["insertion"], 2, signed=True) if motif["insertion"] else NOTHING),
         ("enrichment", f"{number(motif['enrichment'], 2, signed=True)} (q {small(motif['enrichment_q'])})"),
-        ("promoters with", integer(motif["promoters_with"])),
-        ("decoys with", integer(motif["decoys_with"])),
+        ("promoters : decoys with", f"{integer(motif['promoters_with'])} : {integer(motif['decoys_with'])}"),
         ("own decoy", f"{own['only_promoter']} : {own['only_decoy']} (q {small(own['q'])})"),
         ("position q", small(motif["position"]["q"])),
     ]

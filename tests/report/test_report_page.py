@@ -242,7 +242,7 @@ def test_motif_figures_are_those_of_the_file(page):
     written = page.read_text()
     card = written[written.index("TATA-box") :][:40_000]
     assert "+0.200" in card
-    assert re.search(r"promoters with</dt><dd>70<", card)
+    assert re.search(r"decoys with</dt><dd>70 : 20<", card)
     assert "60 : 9 (q &lt; 1e\u2212300)" in card
     assert "+0.40 (+0.30 to +0.50)" in card
     assert "near \u221235 bp" in written

@@ -24,6 +24,7 @@ rule evaluation:
             "predictions.bed",
             "errors.json",
             "embeddings.h5ad",
+            "attributions.npz",
             "motifs.json",
             "motifs.meme",
             "kmer_space.json",
