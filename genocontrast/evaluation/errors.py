@@ -10,7 +10,7 @@ import pandas as pd
 from genocontrast.evaluation.attribution import attribute
 from genocontrast.examples import covariate_columns
 from genocontrast.genome.intervals import nearest_distance, overlaps
-from genocontrast.sequence import decode, one_hot
+from genocontrast.sequence import decode
 
 if TYPE_CHECKING:
     from genocontrast.genome.fasta import Genome
@@ -80,7 +80,7 @@ def _described(
     if chosen.empty:
         return []
     codes = genome.codes(chosen, model.width)
-    contributions = (attribute(model, codes) * one_hot(codes)).sum(1)  # (n, width)
+    contributions = attribute(model, codes).contributions
     sites = _site_distances(chosen, evidence)
     features = _features(chosen, annotation)
     names = covariate_columns(chosen.drop(columns="score"))
