@@ -25,7 +25,7 @@ from genocontrast.report.stage import run
 from genocontrast.report.tables import count_table, sequence_table
 from genocontrast.report.verdict import RULES
 
-FIGURES, BADGES = 25, 3
+FIGURES, BADGES = 25, 4
 ANCHORS = ["data", "examples", "balance", "performance", "shortcut", "scan", "strand", "training"]
 ANCHORS += ["embedding", "kmers", "attention", "motifs", "errors", "limits", "methods"]
 
