@@ -16,7 +16,7 @@ from genocontrast.evaluation.database import KnownMotif
 
 FALSE_DISCOVERY = 0.05
 """q below which a match is a name."""
-GAP, GAP_BITS = 4, 0.5
+GAP, GAP_BITS = 4, 0.3
 SHORTEST = 5
 """Positions of a part that is compared alone."""
 

@@ -25,7 +25,6 @@ from genocontrast.training.model import Model
 WIDTH = 60
 FILES = [
     "attributions.npz",
-    "attributions.npz",
     "embeddings.h5ad",
     "errors.json",
     "kmer_space.json",
