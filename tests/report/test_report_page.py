@@ -165,7 +165,7 @@ def test_missing_optional_parts_shorten_the_report_and_are_named(tmp_path, write
 
 
 def test_a_run_that_found_no_motif_says_so(tmp_path, write, motifs):
-    found = read_results(write(tmp_path / "demo", motifs=motifs | {"motifs": []}))
+    found = read_results(write(tmp_path / "demo", motifs=motifs | {"motifs": [], "cooccurrence": [], "truth": None}))
     assert "no motif to show" in _motifs(found).blocks[0].content[0]
 
 
@@ -242,7 +242,15 @@ def test_motif_figures_are_those_of_the_file(page):
     written = page.read_text()
     card = written[written.index("TATA-box") :][:40_000]
     assert "+0.200" in card
-    assert re.search(r"promoters with</dt><dd>70<", card)
+    assert re.search(r"decoys with</dt><dd>70 : 20<", card)
+    assert "60 : 9 (q &lt; 1e\u2212300)" in card
+    assert "+0.40 (+0.30 to +0.50)" in card
+    assert "near \u221235 bp" in written
+    assert "no database match" in written
+    assert re.search(r"<td[^>]*>21\.5</td>", written)  # co-occurrence
+    assert "recover 100 % of them" in written
+    assert "2.20 (1.70 to 2.90)" in written
+    assert "filter 7" in written
 
 
 def panels_of(embeddings):
