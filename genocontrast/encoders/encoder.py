@@ -34,11 +34,14 @@ class Encoder(nn.Module, ABC):
         What builds the encoder again, without its weights; plain JSON values.
     feature_dim : int
         Dimensions of the features.
+    reads_mixtures : bool
+        Whether windows that lie between one-hot ones can be read, as gradients along a path need it.
     """
 
     strand: str
     architecture: dict[str, Any]
     feature_dim: int
+    reads_mixtures: bool = True
 
     def _add_heads(self, dim: int, dropout: float) -> None:
         """Heads for embeddings of `dim` dimensions and for the logit; the last layers that a subclass makes."""

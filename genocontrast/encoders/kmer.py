@@ -71,6 +71,8 @@ class KmerEncoder(Encoder):
     centre: Tensor
     spread: Tensor
 
+    reads_mixtures = False
+
     def __init__(
         self,
         k: int,

@@ -8,7 +8,7 @@ other exactly. An encoder that treats strands alike is read from the strand that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
+GRADIENTS, MUTAGENESIS = "integrated gradients", "mutagenesis"
 REFERENCES = 12
 """Shuffles of each window that its logit is compared with."""
 STEPS = 3
@@ -34,7 +35,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Attribution:
-    """Integrated gradients of n windows.
+    """What the bases of n windows add to the promoter logit.
 
     Attributes
     ----------
@@ -44,12 +45,22 @@ class Attribution:
         What the base that stands there contributes, against the shuffles.
     logits, reference_logits : numpy.ndarray of float32, shape=(n,)
         Of the windows, and the mean over their shuffles.
+    method : {"integrated gradients", "mutagenesis"}
+        Mutagenesis, of encoders that read no mixtures of bases: a base's contribution is the logit less its mean over
+        the four bases at that place. These do not add up to a difference of logits.
     """
 
     effects: Floats
     contributions: Floats
     logits: Floats
     reference_logits: Floats
+    method: str = GRADIENTS
+
+    def mirrored(self, rows: NDArray[np.bool_]) -> Attribution:
+        """The same, with the windows of these rows, shape=(n,), read from the other strand."""
+        effects, contributions = self.effects.copy(), self.contributions.copy()
+        effects[rows], contributions[rows] = effects[rows, ::-1, ::-1], contributions[rows, ::-1]
+        return replace(self, effects=effects, contributions=contributions)
 
     @property
     def error(self) -> Floats:
@@ -67,6 +78,8 @@ def attribute(
     model: Model, codes: Codes, references: int = REFERENCES, steps: int = STEPS, seed: int = 0
 ) -> Attribution:
     """Integrated gradients of the promoter logit against shuffles that keep each window's dinucleotides.
+
+    Of an encoder that reads k-mers, which mixtures of bases have none of: the effect of every substitution.
 
     Parameters
     ----------
@@ -94,6 +107,9 @@ def attribute(
     canonical, mirrored = one_strand(codes)
     n, length = codes.shape
     rng = np.random.default_rng(seed)
+    if not getattr(model.network, "reads_mixtures", True):
+        found = _by_substitution(model, canonical, [shuffle(canonical, rng) for _ in range(references)])
+        return found.mirrored(mirrored)
     windows = one_hot(canonical)
     effects, contributions = np.zeros((n, 4, length), np.float32), np.zeros((n, length), np.float32)
     reference_logits = np.zeros(n, np.float32)
@@ -109,9 +125,16 @@ def attribute(
         expected = (gradient * start).sum(1)
         effects += (gradient - expected[:, None]) / references
         contributions += ((gradient * windows).sum(1) - expected) / references
-    effects[mirrored] = effects[mirrored, ::-1, ::-1]
-    contributions[mirrored] = contributions[mirrored, ::-1]
-    return Attribution(effects, contributions, mean_logits(model, canonical), reference_logits)
+    return Attribution(effects, contributions, mean_logits(model, canonical), reference_logits).mirrored(mirrored)
+
+
+def _by_substitution(model: Model, codes: Codes, shuffles: list[Codes]) -> Attribution:
+    """Attribution of windows on the strand that sorts first."""
+    change = mutagenesis(model, codes)
+    effects = change - change.mean(1, keepdims=True)
+    references = np.stack([mean_logits(model, shuffled) for shuffled in shuffles]).mean(0)
+    contributions = (effects * one_hot(codes)).sum(1)
+    return Attribution(effects, contributions, mean_logits(model, codes), references, MUTAGENESIS)
 
 
 def mutagenesis(model: Model, codes: Codes) -> Floats:

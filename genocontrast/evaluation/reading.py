@@ -111,6 +111,7 @@ class Reading:
             "cooccurrence": self.cooccurrence,
             "filters": self.filters,
             "attribution": {
+                "method": self.attribution.method,
                 "promoters": len(self.rows),
                 "decoys": len(self.decoy_rows),
                 "references": REFERENCES,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genocontrast.config import SPLITS, Config, NegativesConfig, SplitsConfig
+from genocontrast.evaluation.attribution import MUTAGENESIS
 from genocontrast.genome.splits import Splits
 from genocontrast.report.methods_training import training_paragraph
 from genocontrast.report.results import Results
@@ -247,9 +248,14 @@ def _space(results: Results) -> str:
 def _motifs(results: Results, cite: Citations) -> str:
     motifs = results.motifs or {}
     of, database = motifs["attribution"], motifs["database"]
+    how = "the promoter logit less its mean over the four bases at the same place. "
+    if of["method"] != MUTAGENESIS:
+        how = (
+            f"integrated gradients {cite('gradients')} against {of['references']} shuffles of each window that "
+            f"keep its dinucleotides {cite('shuffle')}, drawn from the strand that sorts first. "
+        )
     text = (
-        f"Bases were attributed by integrated gradients {cite('gradients')} against {of['references']} shuffles of "
-        f"each window that keep its dinucleotides {cite('shuffle')}, drawn from the strand that sorts first. Motifs "
+        f"Bases were attributed by {how}Motifs "
         "were found as clusters of subsequences with high attribution in test promoters and their decoys "
         f"{cite('modisco')}, aligned into probability matrices, and named by TOMTOM {cite('tomtom')} in "
         f"{database['file']} (q < 0.05 over its motifs {cite('bh')}). Having a site was compared between promoters and "

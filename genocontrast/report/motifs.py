@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from genocontrast.evaluation.attribution import MUTAGENESIS
 from genocontrast.report.maps import logo
 from genocontrast.report.svg import DECOY, MUTED, PROMOTER, draw, line_label
 from genocontrast.report.tables import Table
@@ -22,9 +23,7 @@ def motif_sentences(motifs: Mapping[str, Any]) -> list[str]:
     named = sum(motif["name"] is not None for motif in found)
     database = motifs["database"]
     return [
-        f"What the model reads, from integrated gradients of {plural(of['promoters'], 'test promoter')} and "
-        f"{plural(of['decoys'], 'decoy')} against {of['references']} dinucleotide shuffles of each (their sums miss "
-        f"the difference of logits by {percent(of['relative_error'])}). Of {plural(len(found), 'motif')}, {named} have "
+        f"What the model reads, from {_attributed(of)}. Of {plural(len(found), 'motif')}, {named} have "
         f"a name: the best match among {plural(database['motifs'], 'motif')} of {database['file']} by TOMTOM, with q < "
         "0.05 over these. A name is a likeness, not proof that this factor binds; factors of one family share motifs.",
         "Removal: mean drop of a promoter's probability when the motif's sites are replaced by bases of the same "
@@ -34,6 +33,17 @@ def motif_sentences(motifs: Mapping[str, Any]) -> list[str]:
         "to the start, in promoters and in decoys; q of a chi-squared test that both lie alike. All q are corrected "
         "over the motifs.",
     ]
+
+
+def _attributed(of: Mapping[str, Any]) -> str:
+    """How bases were attributed, and of how many windows."""
+    windows = f"{plural(of['promoters'], 'test promoter')} and {plural(of['decoys'], 'decoy')}"
+    if of["method"] == MUTAGENESIS:
+        return f"every substitution in {windows} (a base counts by the logit less its mean over the four bases there)"
+    return (
+        f"integrated gradients of {windows} against {of['references']} dinucleotide shuffles of each (their sums miss "
+        f"the difference of logits by {percent(of['relative_error'])})"
+    )
 
 
 def motif_card(rank: int, motif: Mapping[str, Any]) -> dict[str, Any]:

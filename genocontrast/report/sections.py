@@ -306,7 +306,7 @@ def _errors(results: Results, config: Config) -> Section:
         return Section("errors", "Most confident errors", [_absent("The worst errors were not looked at in this run.")])
     lead = (
         "Test decoys with the highest scores and test promoters with the lowest, and what each base added to or took "
-        "from the promoter logit (integrated gradients, 5\u2032 to 3\u2032 on the strand of the "
+        "from the promoter logit (attributed as for the motifs, 5\u2032 to 3\u2032 on the strand of the "
         "example). The stretch that weighs most is spelled out. All tracks share one scale; base colours are those of "
         "the logos."
     )

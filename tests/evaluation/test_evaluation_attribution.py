@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from genocontrast.encoders import StrandEncoder
+from genocontrast.encoders import KmerEncoder, StrandEncoder
 from genocontrast.evaluation.attribution import attribute, mean_logits, mutagenesis, write_attributions
 from genocontrast.evaluation.dinucleotides import shuffle
 from genocontrast.sequence import one_hot, one_strand, reverse_complement
@@ -87,6 +87,24 @@ def test_more_steps_explain_the_whole_difference_of_logits(strand):
     np.testing.assert_allclose(
         fine.contributions.sum(1) - fine.error, fine.logits - fine.reference_logits, rtol=1e-4, atol=1e-5
     )
+
+
+def test_an_encoder_of_kmers_is_attributed_by_its_substitutions():
+    torch.manual_seed(0)
+    model, codes = Model(KmerEncoder(4, 8, dim=8), WIDTH, {}, {}), windows(5)
+    codes[2, 11] = 4
+    found, other = attribute(model, codes), attribute(model, reverse_complement(codes))
+    assert found.method == "mutagenesis"
+    np.testing.assert_array_equal(found.contributions, other.contributions[:, ::-1])
+    np.testing.assert_array_equal(found.effects, other.effects[:, ::-1, ::-1])
+    for row, position in ((0, 0), (1, 30), (4, WIDTH - 1)):
+        four = np.repeat(codes[[row]], 4, axis=0)
+        four[:, position] = range(4)
+        logits = mean_logits(model, four)
+        expected = logits[codes[row, position]] - logits.mean()
+        assert found.contributions[row, position] == pytest.approx(expected, abs=2e-6)
+    assert found.contributions[2, 11] == 0
+    assert np.abs(found.contributions).max() > 0
 
 
 @pytest.mark.parametrize("strand", ["tied", "free"])

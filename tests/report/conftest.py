@@ -305,7 +305,10 @@ def make_motifs():
                 "matrix": matrix("TATAAAA"),
             }
         ],
-        "attribution": {"promoters": 90, "decoys": 90, "references": 12, "steps": 3, "relative_error": 0.08},
+        "attribution": {
+            **{"method": "integrated gradients", "promoters": 90, "decoys": 90},
+            **{"references": 12, "steps": 3, "relative_error": 0.08},
+        },
         "truth": {
             "families": [
                 {
