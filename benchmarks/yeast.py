@@ -175,14 +175,21 @@ class Judge:
         return assess(self.labels, np.asarray(scores)[self.rows], 0.0, self.resamples)
 
 
-def over_seeds(found: list[Assessment], baseline: Assessment) -> dict[str, Any]:
-    """Mean over seeds, its spread, and how far it is above a baseline in the same resamples."""
+def over_seeds(found: list[Assessment], baseline: Assessment, default: list[Assessment]) -> dict[str, Any]:
+    """Mean over seeds, its spread, and how far it is above a baseline and above the default in the same resamples."""
     values = np.array([each.auroc.value for each in found])
-    resampled = np.mean([each.resampled for each in found], axis=0)
-    mean = Estimate.of(values.mean(), resampled)
-    above = Estimate.of(values.mean() - baseline.auroc.value, resampled - baseline.resampled)
+    mean, usual = (seed_mean(each) for each in (found, default))
     spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return {"seeds": len(values), "auroc": mean.as_dict(), "spread": spread, "above": above.as_dict()}
+    apart = {
+        name: Estimate.of(mean[0] - other[0], mean[1] - other[1]).as_dict()
+        for name, other in (("above", (baseline.auroc.value, baseline.resampled)), ("above_default", usual))
+    }
+    return {"seeds": len(values), "auroc": Estimate.of(*mean).as_dict(), "spread": spread, **apart}
+
+
+def seed_mean(found: list[Assessment]) -> tuple[float, Floats]:
+    """Mean AUROC over seeds, of all examples and in each resample."""
+    return float(np.mean([each.auroc.value for each in found])), np.mean([each.resampled for each in found], axis=0)
 
 
 def interval(estimate: dict[str, float]) -> str:
@@ -223,12 +230,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "cells": {},
     }
     timing.show("Baselines", [{"model": name, "AUROC": interval(each)} for name, each in report["baselines"].items()])
+    assessed: dict[str, list[Assessment]] = {}
     for cell in arguments.cells:
         records = []
         for seed in range(1, arguments.seeds + 1):
             print(f"{cell}, seed {seed}", file=sys.stderr)
             records.append(train_cell(config, arguments.results, cell, seed))
-        found = over_seeds([judge(np.array(record["scores"])) for record in records], baselines[best])
+        assessed[cell] = [judge(np.array(record["scores"])) for record in records]
+        found = over_seeds(assessed[cell], baselines[best], assessed.get(DEFAULT, assessed[cell]))
         report["cells"][cell] = found | {"seconds": float(np.median([record["seconds"] for record in records]))}
     timing.show(
         f"Cells, and how far above {best}",
@@ -238,6 +247,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 "AUROC": interval(row["auroc"]),
                 "spread over seeds": row["spread"],
                 "above": interval(row["above"]),
+                "above default": interval(row["above_default"]),
                 "seconds": row["seconds"],
             }
             for cell, row in report["cells"].items()
