@@ -36,8 +36,11 @@ def carried_json(name: str, shown: Iterable[Panel | Map], matrices: Mapping[str,
 
 def motif_matrices(motifs: Mapping[str, Any] | None) -> dict[str, pd.DataFrame]:
     """The matrix behind each logo, by the name of its figure."""
-    found = (motifs or {}).get("motifs", [])
-    return {f"motif-{rank}": pd.DataFrame(m["matrix"], columns=list("ACGT")) for rank, m in enumerate(found, start=1)}
+    if not motifs:
+        return {}
+    shown = {f"motif-{rank}": motif["matrix"] for rank, motif in enumerate(motifs["motifs"], start=1)}
+    shown |= {f"filter-{row['filter']}": row["matrix"] for row in motifs["filters"]}
+    return {figure: pd.DataFrame(matrix, columns=list("ACGT")) for figure, matrix in shown.items()}
 
 
 def script_safe(value: Mapping[str, Any]) -> str:

@@ -63,6 +63,7 @@ def motif_card(rank: int, motif: Mapping[str, Any]) -> dict[str, Any]:
     where = motif["position"]["peak"]
     places = "no site" if where is None else f"most of its sites near {number(where, 0, signed=True)} bp"
     return {
+        "figure": f"motif-{rank}",
         "title": name or "no database match",
         "named": bool(name),
         "consensus": motif["consensus"],
@@ -131,6 +132,7 @@ def filter_card(row: Mapping[str, Any]) -> dict[str, Any]:
     """A filter of the first convolution as a logo."""
     rank = row["filter"]
     return {
+        "figure": f"filter-{rank}",
         "title": row["name"] or "no database match",
         "named": bool(row["name"]),
         "consensus": f"filter {rank}",

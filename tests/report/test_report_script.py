@@ -165,7 +165,7 @@ def test_every_figure_saves_its_data_and_its_drawing(shown, page):
     names = shown.execute_script(
         "return [...document.querySelectorAll('[data-figure]')].filter(f => f.offsetParent).map(f => f.dataset.figure)"
     )
-    assert len(names) == 25
+    assert len(names) == len(set(names)) == 25
     for name in names:
         selector = f"[data-figure='{name}']"
         file, kind, text = saved(shown, selector, "TSV")
@@ -178,6 +178,15 @@ def test_every_figure_saves_its_data_and_its_drawing(shown, page):
         assert b"var(--" not in text
         assert text.count(b"<path") + text.count(b"<use") > 1
         ElementTree.fromstring(text)
+
+
+def test_each_logo_saves_its_own_matrix(shown, motifs):
+    logos = {f"motif-{rank}": one["matrix"] for rank, one in enumerate(motifs["motifs"], start=1)}
+    logos |= {f"filter-{one['filter']}": one["matrix"] for one in motifs["filters"]}
+    assert len(logos) > len(motifs["motifs"])
+    for name, matrix in logos.items():
+        _, _, text = saved(shown, f"[data-figure='{name}']", "TSV")
+        np.testing.assert_allclose(pd.read_csv(io.BytesIO(text), sep="\t").to_numpy(), matrix, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["roc", "embedding", "motif-1"])
