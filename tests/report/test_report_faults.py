@@ -1,4 +1,4 @@
-"""Each audit of the report goes red on the fault that it is there for, planted in a real run, and on no other."""
+"""Each audit of the report goes red on the fault that it is there for, planted in a real run."""
 
 import shutil
 from pathlib import Path
