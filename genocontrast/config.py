@@ -360,7 +360,7 @@ class TrainingConfig(Section):
     epochs: int = Field(40, ge=1)
     """Largest number of passes over the training pairs."""
     patience: int = Field(8, ge=1)
-    """Epochs without a better validation loss before training stops."""
+    """Epochs without a better validation loss, at the temperature that fits an epoch best, before training stops."""
     batch_pairs: int = Field(64, ge=2)
     """Promoter-decoy pairs in a batch."""
     learning_rate: float = Field(2e-3, gt=0)

@@ -26,7 +26,7 @@ def training_paragraph(config: Config, cite: Cite) -> str:
         f"{training.learning_rate:g}, weight decay {training.weight_decay:g}), batches of {training.batch_pairs} "
         f"pairs, dropout {training.dropout:g} and random shifts of up to {training.max_shift} bp for both classes, for "
         f"at most {plural(training.epochs, 'epoch')}; training stopped after {plural(training.patience, 'epoch')} "
-        f"without a better validation loss.",
+        "without a better validation loss, taken at the temperature that fits the epoch best.",
         *_averaged(training),
         *_views(training),
         *_before(training, cite),

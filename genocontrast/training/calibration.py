@@ -102,7 +102,7 @@ def calibrated_loss(logits: ArrayLike, labels: ArrayLike) -> float:
     after their order is as good as it gets, or while it still improves; a temperature is fitted afterwards in any case,
     so that only what it cannot mend should decide which epoch is kept.
 
-    Parameters, errors: as for `fit_temperature`.
+    Parameters and errors are those of `fit_temperature`.
     """
     values, truth = _checked(logits, labels)
     with warnings.catch_warnings():
