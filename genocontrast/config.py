@@ -458,6 +458,15 @@ class ReportConfig(Section):
     """Flat view of the embedding. UMAP needs `pip install genocontrast[umap]` and minutes for its first import."""
 
 
+class Download(Section):
+    """Where an input comes from, if it is not there."""
+
+    url: str = Field(pattern=r"^https?://\S+$")
+    """Address of the file, http or https."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of its bytes as they are served; a file with another one is refused."""
+
+
 class Config(Section):
     """The whole configuration of one data set."""
 
@@ -471,6 +480,8 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     report: ReportConfig = ReportConfig()
+    downloads: dict[FilePath, Download] = {}
+    """Inputs to fetch before a run, by the path at which the other settings name them: `{url: ..., sha256: ...}`."""
 
     @property
     def shortcut_tiers(self) -> list[Tier]:

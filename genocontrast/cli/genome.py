@@ -36,6 +36,18 @@ def simulate(
     make(out, seed=seed, megabases=megabases)
 
 
+@app.command("take-in")
+def take_in_file(
+    source: Annotated[Path, typer.Option("--source", help="The fetched file.")],
+    target: Annotated[Path, typer.Option("--target", help="Where to put it.")],
+    sha256: Annotated[str, typer.Option("--sha256", help="SHA-256 that it must have, hexadecimal.")],
+) -> None:
+    """Put a fetched file where the configuration names it, if its checksum is the expected one."""
+    from genocontrast.genome.fetch import take_in
+
+    take_in(source, target, sha256)
+
+
 @app.command()
 def reads(
     file: Annotated[Path, typer.Argument(help="FASTQ (.fastq, .fq; plain, gzip or bgzip) or BAM (.bam).")],

@@ -74,6 +74,18 @@ def run(config: Config, results: Path) -> None:
     write_json(results / "evaluation" / "shortcut.json", {"provenance": record, **found})
 
 
+def why_not_run(config: Config, results: Path) -> str | None:
+    """Why the audit cannot run; None where it can."""
+    from genocontrast.training.tiers import HISTORY, tier_folder
+
+    if not config.shortcut_tiers:
+        return "evaluation.shortcut_audit is false, or negatives.tiers has no easier tier"
+    untrained = [tier for tier in config.shortcut_tiers if not (tier_folder(results, tier) / HISTORY).is_file()]
+    if untrained:
+        return f"no training on the decoys of {', '.join(untrained)} (genocontrast training tier)"
+    return None
+
+
 def _epochs(models: Mapping[str, Model]) -> dict[str, int | None]:
     """The largest number of epochs that each training was allowed: with few, it may not have learned all it could."""
     return {tier: model.provenance.get("config", {}).get("epochs") for tier, model in models.items()}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from genocontrast.artefacts import provenance, read_parquet, write_json, write_parquet
 from genocontrast.config import Config
+from genocontrast.evaluation import shortcut
 from genocontrast.evaluation.database import read_motifs, shipped_database, shipped_selection
 from genocontrast.evaluation.embedding import write_embeddings
 from genocontrast.evaluation.errors import confident_errors
@@ -63,6 +64,11 @@ def run(config: Config, results: Path) -> None:
     write_json(folder / "errors.json", {"provenance": record, **_errors(model, examples, found, genome, results)})
     write_reading(folder, model, examples[examples["split"] == "test"], genome, config, record)
     write_scan(folder, model, examples, genome, config, record)
+    unaudited = shortcut.why_not_run(config, results)
+    if unaudited is None:
+        shortcut.run(config, results)
+    else:
+        write_json(folder / "shortcut.json", {"provenance": record, "run": False, "reason": unaudited})
     space = _space(embedding, genome, config, results)
     write_json(folder / "kmer_space.json", {"provenance": record, **space})
 

@@ -14,20 +14,30 @@ def jobs(snakemake, folder, config, **changes):
     planned = snakemake(folder, config, "--dry-run")
     assert planned.returncode == 0, planned.stderr
     rows = [line.split() for line in planned.stdout.splitlines()]
-    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}, planned.stdout
+    return {
+        row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "jobid:"
+    }, planned.stdout
 
 
 def test_each_tier_is_a_job_of_its_own(snakemake, demo_config, tmp_path):
-    found, printed = jobs(snakemake, tmp_path, demo_config)
-    assert (found["training"], found["training_tier"], found["shortcut"], found["evaluation"]) == (1, 3, 1, 1)
+    found, printed = jobs(snakemake, tmp_path, demo_config, negatives={"tiers": ["open", "random", "gc"]})
+    assert (found["training"], found["training_tier"], found["evaluation"]) == (1, 3, 1)
     assert all(f"decoys of the tier {tier}" in printed for tier in ("random", "gc", "open"))
+
+
+def test_the_demo_is_eight_jobs(snakemake, demo_config, tmp_path):
+    found, _ = jobs(snakemake, tmp_path, demo_config)
+    assert found.pop("all") == 1
+    assert found.pop("total") == 9
+    stages = {"simulate", "genome", "negatives", "kmers", "training", "training_tier", "evaluation", "report"}
+    assert found == dict.fromkeys(stages, 1)
 
 
 def test_without_audit_and_scan_there_is_nothing_of_them(snakemake, demo_config, tmp_path):
     settings = {"shortcut_audit": False, "scan": False}
     found, _ = jobs(snakemake, tmp_path, demo_config, evaluation=settings)
-    assert not {"training_tier", "shortcut"} & set(found)
-    assert found["evaluation"] == found["report"] == 1
+    assert "training_tier" not in found
+    assert found["evaluation_without_scan"] == found["report"] == 1
 
 
 @pytest.mark.parametrize("scanned", [True, False])
@@ -40,7 +50,7 @@ def test_the_scan_has_its_files_where_it_is_wanted(snakemake, demo_config, tmp_p
 
 def test_only_tiers_that_there_are_get_trained(snakemake, demo_config, tmp_path):
     found, printed = jobs(snakemake, tmp_path, demo_config, negatives={"tiers": ["nearby", "gc"]})
-    assert found["training_tier"] == found["shortcut"] == 1
+    assert found["training_tier"] == 1
     assert "decoys of the tier gc" in printed
 
 

@@ -1,4 +1,4 @@
-"""The demo's genome, and the checked inputs of any genome."""
+"""The demo's genome, files that are fetched, and the checked inputs of any genome."""
 
 
 rule simulate:
@@ -16,28 +16,50 @@ rule simulate:
         ),
     log:
         "resources/logs/simulate.log",
+    benchmark:
+        "resources/benchmarks/simulate.tsv"
     conda:
         "../envs/genocontrast.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
     message:
         "Simulating a genome with planted promoters"
     shell:
         "genocontrast genome simulate --out resources/simulated 2>&1 | tee {log:q}"
 
 
+rule download:
+    input:
+        lambda wildcards: storage.http(DOWNLOADS[wildcards.path].url),
+    output:
+        "{path}",
+    log:
+        "resources/logs/download/{path}.log",
+    wildcard_constraints:
+        path=only(DOWNLOADS),
+    conda:
+        "../envs/genocontrast.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(120),
+    params:
+        sha256=lambda wildcards: DOWNLOADS[wildcards.path].sha256,
+    message:
+        "Fetching {wildcards.path}"
+    shell:
+        "genocontrast genome take-in --source {input:q} --target {output:q}"
+        " --sha256 {params.sha256} 2>&1 | tee {log:q}"
+
+
 rule genome:
     input:
-        fasta=SETTINGS.genome.fasta,
-        promoters=SETTINGS.genome.promoters,
-        open_chromatin=SETTINGS.genome.open_chromatin,
-        signal=SETTINGS.genome.signal,
-        exclude=SETTINGS.genome.exclude,
-        evidence=[entry.path for entry in SETTINGS.genome.evidence],
-        annotation=(
-            [SETTINGS.genome.annotation.path] if SETTINGS.genome.annotation else []
-        ),
+        files=of(lambda settings: files(settings, "genome")),
+        # of data sets that share a genome the first one encodes it for all
+        encoded=first_of_its_genome,
     output:
         multiext(
-            f"{RESULTS}/genome/",
+            "results/{dataset}/genome/",
             "promoters.parquet",
             "promoters.bed",
             "evidence.parquet",
@@ -47,18 +69,20 @@ rule genome:
             "genome.json",
         ),
     log:
-        f"{RESULTS}/logs/genome.log",
+        "results/{dataset}/logs/genome.log",
     benchmark:
-        f"{RESULTS}/benchmarks/genome.tsv"
+        "results/{dataset}/benchmarks/genome.tsv"
     conda:
         "../envs/genocontrast.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=section("seed", "genome"),
+        config=configuration,
         results=results_folder,
     message:
         "Reading and checking the inputs"
     shell:
-        "genocontrast genome run --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"
+        "genocontrast genome run"
+        " --config {params.config:q} --results {params.results:q} 2>&1 | tee {log:q}"

@@ -4,13 +4,10 @@
 rule negatives:
     input:
         genome=rules.genome.output,
-        fasta=SETTINGS.genome.fasta,
-        signal=SETTINGS.genome.signal,
-        tracks=list(SETTINGS.negatives.tracks.values()),
-        exact=[path for path in SETTINGS.negatives.exact if path != "chrom"],
+        files=of(lambda settings: files(settings, "negatives")),
     output:
         multiext(
-            f"{RESULTS}/negatives/",
+            "results/{dataset}/negatives/",
             "examples.parquet",
             "examples.bed",
             "dropped.parquet",
@@ -18,18 +15,20 @@ rule negatives:
             "balance.json",
         ),
     log:
-        f"{RESULTS}/logs/negatives.log",
+        "results/{dataset}/logs/negatives.log",
     benchmark:
-        f"{RESULTS}/benchmarks/negatives.tsv"
+        "results/{dataset}/benchmarks/negatives.tsv"
     conda:
         "../envs/genocontrast.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=section("seed", "negatives"),
+        config=configuration,
         results=results_folder,
     message:
         "Matching decoys to promoters"
     shell:
-        "genocontrast negatives run --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"
+        "genocontrast negatives run"
+        " --config {params.config:q} --results {params.results:q} 2>&1 | tee {log:q}"

@@ -1,4 +1,4 @@
-"""The report."""
+"""The report, and the page that sets those of several data sets side by side."""
 
 
 rule report:
@@ -7,36 +7,61 @@ rule report:
         negatives=rules.negatives.output,
         kmers=rules.kmers.output,
         training=rules.training.output,
-        evaluation=rules.evaluation.output,
-        shortcut=rules.shortcut.output if SETTINGS.evaluation.shortcut_audit else [],
+        evaluation=EVALUATED,
     output:
         page=report(
-            f"{RESULTS}/report/report.html",
+            "results/{dataset}/report/report.html",
             caption="../report/report.rst",
             category="Report",
-            labels={"data set": SETTINGS.name},
+            labels={"data set": "{dataset}"},
         ),
         data=report(
-            directory(f"{RESULTS}/report/data"),
+            directory("results/{dataset}/report/data"),
             patterns=["{figure}.tsv"],
             caption="../report/data.rst",
             category="Figures' data",
-            labels={"figure": "{figure}"},
+            labels={"data set": "{dataset}", "figure": "{figure}"},
         ),
     log:
-        f"{RESULTS}/logs/report.log",
+        "results/{dataset}/logs/report.log",
     benchmark:
-        f"{RESULTS}/benchmarks/report.tsv"
+        "results/{dataset}/benchmarks/report.tsv"
     conda:
         "../envs/genocontrast.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=section("name", "seed", "report"),
-        name=SETTINGS.name,
+        config=configuration,
         results=results_folder,
     message:
         "Writing the report"
     shell:
-        "genocontrast report run --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"
+        "genocontrast report run"
+        " --config {params.config:q} --results {params.results:q} 2>&1 | tee {log:q}"
+
+
+rule compare:
+    input:
+        expand("results/{dataset}/report/report.html", dataset=DATASETS),
+    output:
+        report(
+            "results/compare.html",
+            caption="../report/compare.rst",
+            category="Report",
+            labels={"data set": "all"},
+        ),
+    log:
+        "results/logs/compare.log",
+    conda:
+        "../envs/genocontrast.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        folders=lambda wildcards, input: [str(Path(page).parents[1]) for page in input],
+    message:
+        "Setting the reports side by side"
+    shell:
+        "genocontrast report compare {params.folders:q} --out {output:q} 2>&1 | tee {log:q}"
