@@ -51,7 +51,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into .venv (a few minutes the first time)"
 	@[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	@$(if $(TORCH_INDEX),.venv/bin/python -m pip install --quiet --disable-pip-version-check --index-url $(TORCH_INDEX) $(TORCH))
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,dev]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,report,notebook,dev]'
 	@touch $@
 
 bedtools:
