@@ -40,9 +40,10 @@ lint: setup
 	mypy
 	lint-imports
 	snakefmt --check workflow
+	hadolint Dockerfile
 	snakemake --lint
 
-setup: $(INSTALLED) bedtools
+setup: $(INSTALLED) bedtools ## Install into .venv, with the linters; and bedtools
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12"; exit 1; }
