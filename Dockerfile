@@ -1,5 +1,6 @@
 # The package, its workflow and bedtools.
-#   docker build --tag genocontrast .      with --build-arg TORCH_INDEX=https://... torch comes from that index (CPU wheels)
+#   docker build --tag genocontrast .
+#   With --build-arg TORCH_INDEX=https://... torch comes from that index (CPU wheels).
 #   docker run --rm --volume "$PWD":/data --user "$(id -u):$(id -g)" genocontrast \
 #     snakemake --snakefile /opt/genocontrast/workflow/Snakefile --cores 2 --configfile my.yaml
 FROM python:3.12-slim AS build

@@ -14,7 +14,7 @@ TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 NEEDED_GB := 6
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo run test test-gpu lint setup bedtools schema clean
+.PHONY: help demo run test test-gpu lint docs setup bedtools schema clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -26,7 +26,7 @@ run: setup ## Run the workflow with CONFIG=your.yaml
 	@snakemake --cores $(CORES) --configfile $(CONFIG)
 	@genocontrast report headline --config $(CONFIG)
 
-test: setup lint ## Lint, format, types, workflow checks and the test suite
+test: setup lint docs ## Lint, format, types, workflow checks, documentation and the test suite
 	@pytest
 
 test-gpu: setup ## Check the CUDA path on this machine's device; figures go to benchmarks/info_nce_cuda.json
@@ -42,6 +42,9 @@ lint: setup
 	snakefmt --check workflow
 	hadolint Dockerfile
 	snakemake --lint
+
+docs: setup ## Build the documentation into site/; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 setup: $(INSTALLED) bedtools ## Install into .venv, with the linters; and bedtools
 
