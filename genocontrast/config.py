@@ -444,6 +444,9 @@ class EvaluationConfig(Section):
     test each model on every tier: what was learned, and what only looks like it."""
     shortcut_epochs: int | None = Field(None, ge=1)
     """Largest number of passes in these further trainings; null: as many as `training.epochs`."""
+    seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]] = []
+    """Further seeds to train the model with, which show how much of its figures is chance; each takes as long as the
+    training itself, and nothing else is computed with these models."""
 
 
 class ReportConfig(Section):

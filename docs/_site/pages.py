@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from markdown import Extension, Markdown
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -60,6 +61,21 @@ def relinked(text: str, page: str) -> str:
         return link[1] + posixpath.relpath(place, here or ".") + link[3]
 
     return "".join(_LINK.sub(replace, piece) if plain else piece for plain, piece in prose(text))
+
+
+class NoTags(Extension):
+    """Text in angle brackets is text: `results/<name>/` in a docstring names no element."""
+
+    def extendMarkdown(self, md: Markdown) -> None:
+        """Take the rules for raw HTML out."""
+        md.preprocessors.deregister("html_block")
+        md.inlinePatterns.deregister("html")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Have all pages read without raw HTML."""
+    config.markdown_extensions.append(NoTags())  # type: ignore[arg-type]
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import html
 import inspect
 import re
 from collections.abc import Iterator
@@ -133,9 +132,7 @@ def errors_page(package: Path) -> str:
             lines += [f"## {name} ({error.exit_code})", "", (inspect.getdoc(error) or "").splitlines()[0], ""]
             for message in found:
                 if message.error == name:
-                    remedy = (
-                        f": {html.escape(_inline(message.remedy), quote=False)}" if message.remedy.strip(". ") else ""
-                    )
+                    remedy = f": {_inline(message.remedy)}" if message.remedy.strip(". ") else ""
                     lines.append(f"- `{_inline(message.problem)}`{remedy}")
             lines.append("")
     return "\n".join(lines)

@@ -58,3 +58,17 @@ def tier(
 
     settings = load_config(config)
     run_tier(settings, results_folder(results, settings.name), tier)
+
+
+@app.command()
+def seed(
+    config: ConfigFile,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The other seed.")],
+    results: Results = None,
+) -> None:
+    """Train with another seed, which shows how much of the figures is chance; resumes after a kill."""
+    from genocontrast.config import load_config
+    from genocontrast.training.stage import run_seed
+
+    settings = load_config(config)
+    run_seed(settings, results_folder(results, settings.name), seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from genocontrast.training.model import Model
 
 CALL_THRESHOLD = 0.5
+SHOWN = 500
+"""Windows whose scores on both strands are kept for a figure, spread over all of them."""
 _BATCH = 256
 
 Answers = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -46,6 +47,8 @@ class StrandAudit:
     examples: int
     model: StrandDifference
     network: StrandDifference
+    points: list[tuple[float, float]]
+    """Scores of some windows as they stand and of their reverse complements, by the network alone."""
 
     def as_dict(self) -> dict[str, Any]:
         """The audit as it stands in metrics.json."""
@@ -54,6 +57,7 @@ class StrandAudit:
             "threshold": CALL_THRESHOLD,
             **asdict(self.model),
             "network": asdict(self.network),
+            "points": [[round(score, 6) for score in pair] for pair in self.points],
         }
 
 
@@ -71,13 +75,15 @@ def strand_audit(model: Model, codes: Codes) -> StrandAudit:
     def used(windows: Codes) -> Answers:
         return np.asarray(model.score_codes(windows), np.float64), np.asarray(model.embed_codes(windows), np.float64)
 
-    return StrandAudit(
-        len(codes), _difference(used, codes), _difference(lambda windows: _answers(model.network, windows), codes)
-    )
+    both = codes, reverse_complement(codes)
+    alone = _answers(model.network, both[0]), _answers(model.network, both[1])
+    shown = np.linspace(0, len(codes) - 1, min(len(codes), SHOWN)).astype(np.int64)  # distinct: steps are 1 or more
+    points = [(float(alone[0][0][row]), float(alone[1][0][row])) for row in shown]
+    return StrandAudit(len(codes), _difference(used(both[0]), used(both[1])), _difference(*alone), points)
 
 
-def _difference(answer: Callable[[Codes], Answers], codes: Codes) -> StrandDifference:
-    (forward, here), (backward, there) = answer(codes), answer(reverse_complement(codes))
+def _difference(one: Answers, other: Answers) -> StrandDifference:
+    (forward, here), (backward, there) = one, other
     alike = cosines(here, there)
     return StrandDifference(
         flips=int(((forward >= CALL_THRESHOLD) != (backward >= CALL_THRESHOLD)).sum()),

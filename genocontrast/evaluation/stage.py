@@ -18,12 +18,14 @@ from genocontrast.evaluation.kmer_space import composition_of, kmer_space, sourc
 from genocontrast.evaluation.planted import sites_beside
 from genocontrast.evaluation.reading_stage import write_reading
 from genocontrast.evaluation.scan_stage import write_scan
+from genocontrast.evaluation.seeds import seed_figures
 from genocontrast.evaluation.tracks import write_predictions_bed
 from genocontrast.examples import HARD, read_examples
 from genocontrast.extras import require
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.regions import read_regions
 from genocontrast.genome.splits import Splits, read_splits
+from genocontrast.training.stage import seed_folder
 
 if TYPE_CHECKING:
     from genocontrast.kmers import KmerEmbedding
@@ -55,7 +57,8 @@ def run(config: Config, results: Path) -> None:
     genome, model = Genome(config.genome.fasta), load_model(results / "training" / "model")
     embedding = _vectors(results)
     found = evaluate(model, examples, genome, config.evaluation, config.seed, dropped, embedding)
-    write_json(folder / "metrics.json", {"provenance": record, **found.metrics})
+    seeds = _seeds(model, examples[examples["split"] == "test"], genome, config, results)
+    write_json(folder / "metrics.json", {"provenance": record, **found.metrics, "seeds": seeds})
     write_parquet(folder / "predictions.parquet", found.predictions, record)
     write_predictions_bed(folder / "predictions.bed", found.predictions[found.predictions["split"] == "test"])
     write_embeddings(folder / "embeddings.h5ad", found.embeddings, record)
@@ -64,6 +67,14 @@ def run(config: Config, results: Path) -> None:
     write_scan(folder, model, examples, genome, config, record)
     space = _space(embedding, genome, config, results)
     write_json(folder / "kmer_space.json", {"provenance": record, **space})
+
+
+def _seeds(model: Model, test: pd.DataFrame, genome: Genome, config: Config, results: Path) -> dict[str, Any] | None:
+    """Figures of the trainings with other seeds, None where there are none."""
+    from genocontrast.training.model import load_model
+
+    others = {seed: load_model(seed_folder(results, seed) / "model") for seed in config.evaluation.seeds}
+    return seed_figures({config.seed: model, **others}, test, genome)
 
 
 def _errors(model: Model, examples: pd.DataFrame, found: Evaluation, genome: Genome, results: Path) -> dict[str, Any]:
@@ -115,6 +126,8 @@ def _record(config: Config, results: Path) -> dict[str, Any]:
         "model_config": results / "training" / "model" / "config.json",
         "motif_database": Path(settings.motif_database or shipped_database()),
     }
+    for seed in settings.seeds:
+        inputs[f"model_seed_{seed}"] = seed_folder(results, seed) / "model" / "model.safetensors"
     if settings.truth is not None:
         inputs["truth"] = Path(settings.truth)
         if (planted := sites_beside(settings.truth)) is not None:

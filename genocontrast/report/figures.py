@@ -226,6 +226,33 @@ def score_panel(predictions: pd.DataFrame) -> Panel:
     )
 
 
+def strand_panel(strand: Mapping[str, Any]) -> Panel:
+    """Scores of windows and of their reverse complements, by the network alone."""
+    points = np.array(strand["points"], dtype=float).reshape(-1, 2)
+    threshold = strand["threshold"]
+
+    def paint(axes: Axes) -> None:
+        for line in (axes.axvline, axes.axhline):
+            line(threshold, color=GRID, linewidth=1)
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, dashes=(3, 2))
+        dots(axes, points, PROMOTER, opacity=0.6)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="Score", ylabel="Score of the reverse complement")
+        axes.set_aspect("equal")
+        ticks(axes, x=5, y=5)
+
+    network = strand["network"]
+    return Panel(
+        "strand",
+        "Scores of both strands",
+        f"{plural(len(points), 'test window')} through the network alone. Off the diagonal: the score depends on the "
+        "strand. In the upper left and lower right quarter the call flips.",
+        f"Scatter of scores of {plural(len(points), 'window')} and of their reverse complements; the largest "
+        f"difference among all test windows is {network['max_difference']:.2g}.",
+        draw("strand", paint),
+        pd.DataFrame(points, columns=["score", "reverse_complement"]),
+    )
+
+
 def training_panels(history: Mapping[str, Any]) -> list[Panel]:
     """Losses, and the validation AUROC, by epoch."""
     epochs = pd.DataFrame(history["epochs"])

@@ -26,7 +26,7 @@ from genocontrast.report.decoys import (
 )
 from genocontrast.report.embedding_map import embedding_map
 from genocontrast.report.errors import error_cards
-from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, training_panels
+from genocontrast.report.figures import love_panel, pr_panel, roc_panel, score_panel, strand_panel, training_panels
 from genocontrast.report.kmers import shown_sets, space_sentences, space_tables
 from genocontrast.report.layout import Block, Gap, Section, drawn
 from genocontrast.report.limits import known_limits
@@ -46,6 +46,7 @@ from genocontrast.report.tables import (
     performance_table,
     plausibility_table,
     round_table,
+    seed_table,
     sequence_table,
     split_table,
     strand_table,
@@ -174,6 +175,8 @@ def _performance(results: Results) -> Section:
         Block("panels", [drawn("Scores of the test examples", reason, lambda: score_panel(scores)), _chroms(metrics)]),
         Block("panels", [Gap("Calibration", unknown)] if unknown else _calibration(calibration)),
     ]
+    if metrics.get("seeds"):
+        blocks.append(Block("tables", [seed_table(metrics["seeds"])]))
     if probes:
         blocks.append(Block("tables", [probe_table(probes)]))
     return Section("performance", "Performance", blocks)
@@ -222,8 +225,10 @@ def _strand(results: Results) -> Section:
         "which one was chosen. Each test window was scored as it stands and as its reverse complement: by the model, "
         "which may settle on one strand before it reads, and by its network alone, which shows rounding at most."
     )
-    blocks = [Block("prose", [f"{lead} {RULES['Strand']}"]), Block("tables", [strand_table(strand)])]
-    return Section("strand", "Strand", blocks)
+    blocks = [Block("prose", [f"{lead} {RULES['Strand']}"])]
+    if strand.get("points"):
+        blocks.append(Block("panels", [strand_panel(strand)]))
+    return Section("strand", "Strand", [*blocks, Block("tables", [strand_table(strand)])])
 
 
 def _leakage(results: Results) -> Section:

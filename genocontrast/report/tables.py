@@ -66,6 +66,18 @@ def performance_table(metrics: Mapping[str, Any]) -> Table:
     return Table("Performance on the test pairs", columns, rows, note, frozenset({0}))
 
 
+def seed_table(seeds: Mapping[str, Any]) -> Table:
+    """The same training with other seeds, on the same test pairs."""
+    rows = [[str(row["seed"]), number(row["auroc"]), number(row["auprc"])] for row in seeds["rows"]]
+    spread = [f"{number(seeds[name]['mean'])} \u00b1 {number(seeds[name]['sd'])}" for name in ("auroc", "auprc")]
+    note = (
+        "The same training, differing by chance alone: mean \u00b1 standard deviation. All other figures are of the "
+        "first seed's model."
+    )
+    rows.append([f"mean of {len(rows)}", *spread])
+    return Table("With other seeds", ["Seed", "AUROC#", "AUPRC#"], rows, note)
+
+
 def round_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
     """Trainings on the matched decoys and on mined ones: what mining found, and how each did on validation pairs."""
     rows = []

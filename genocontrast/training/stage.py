@@ -43,15 +43,30 @@ class Round:
 
 
 def run(config: Config, results: Path) -> None:
-    """Train on results/negatives/examples.parquet; write results/training/model/ and history.json.
+    """Train on results/negatives/examples.parquet; write results/training/model/ and history.json; see `run_in`."""
+    run_in(results / "training", config, results)
+
+
+def seed_folder(results: Path, seed: int) -> Path:
+    """Where the training with another seed leaves its `model`/ and its `history.json`."""
+    return results / "training" / "seeds" / str(seed)
+
+
+def run_seed(config: Config, results: Path, seed: int) -> None:
+    """The same training with another seed, into results/training/seeds/<seed>."""
+    run_in(seed_folder(results, seed), config.model_copy(update={"seed": seed}), results)
+
+
+def run_in(folder: Path, config: Config, results: Path) -> None:
+    """Train on results/negatives/examples.parquet; write model/ and history.json to a folder.
 
     With `mined_rounds`, train again on decoys that are mined with the model before; the model of lowest loss on the
     matched validation pairs, which are the same in every round, is kept. An encoder of k-mers starts each round with
     the vectors of results/kmers/kmers.h5ad.
 
-    An interrupted run leaves results/training/checkpoints/ and goes on from there; a finished one removes it.
+    An interrupted run leaves checkpoints/ in the folder and goes on from there; a finished one removes it.
     """
-    source, folder = results / "negatives" / "examples.parquet", results / "training"
+    source = results / "negatives" / "examples.parquet"
     examples = read_examples(source)
     genome = Genome(config.genome.fasta)
     checkpoints = folder / "checkpoints"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from genocontrast.encoders import StrandEncoder
-from genocontrast.evaluation.audits import strand_audit
+from genocontrast.evaluation.audits import SHOWN, strand_audit
 from genocontrast.sequence import encode, reverse_complement
 from genocontrast.training.model import Model
 
@@ -23,7 +23,10 @@ def random_codes(n, length=40):
 
 def test_symmetric_model_passes(stand_in):
     found = strand_audit(stand_in(ACGA, 40, threshold=2.5), random_codes(200)).as_dict()
+    points = np.array(found.pop("points"))
     assert found == {"examples": 200, "threshold": 0.5, **SAME, "network": SAME}
+    np.testing.assert_allclose(points[:, 0], points[:, 1], atol=1e-5)
+    assert np.ptp(points) > 0.2  # the scores differ, only not between the strands
 
 
 def test_model_of_one_strand_fails_and_flips_are_counted(stand_in):
@@ -35,6 +38,8 @@ def test_model_of_one_strand_fails_and_flips_are_counted(stand_in):
     expected = np.abs(model.score_codes(codes) - model.score_codes(reverse_complement(codes))).max()
     assert found.model.max_difference == pytest.approx(expected)
     assert found.model.max_difference > 0.4
+    both = np.stack([model.score_codes(codes), model.score_codes(reverse_complement(codes))], axis=1)
+    np.testing.assert_allclose(found.points, both, atol=1e-6)
     assert found.model.max_embedding_distance > 0.1
     here, there = model.embed_codes(codes), model.embed_codes(reverse_complement(codes))
     cosine = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(here, there, strict=True)]
@@ -71,3 +76,13 @@ def test_encoders_show_what_they_are():
         assert audit(strand).network.max_difference < 1e-5
     assert audit("free").model.max_difference > 1e-3
     assert audit("free").network.max_difference > 1e-3
+
+
+def test_of_many_windows_some_are_shown_from_all_over(stand_in):
+    codes = random_codes(1203)
+    model = stand_in(ACGA, 40, threshold=2.0, both_strands=False)
+    found = strand_audit(model, codes)
+    assert len(found.points) == SHOWN
+    scores = model.score_codes(codes)
+    assert found.points[0][0] == pytest.approx(scores[0], abs=1e-6)
+    assert found.points[-1][0] == pytest.approx(scores[-1], abs=1e-6)

@@ -65,6 +65,7 @@ def test_every_public_name_has_its_docstring_on_a_page(site, maker):
     index = (site / "reference" / "index.html").read_text()
     for name in set(genocontrast.__all__) - {"__version__"}:
         assert f"gct.{name}<" in index
+    assert "Write results/&lt;name&gt;/report/" in index  # text in angle brackets is no element
     for package in maker["reference"].PACKAGES:
         page = (site / maker["reference"].page_of(package)).with_suffix(".html").read_text()
         for path in maker["reference"].names_of(package).values():

@@ -119,8 +119,14 @@ def make_metrics():
                 **{"flips": 0, "max_difference": 4e-7, "max_embedding_distance": 7e-7},
                 "min_embedding_cosine": 0.99987,
             },
+            "threshold": 0.5,
+            "points": [[0.1 * step, 0.1 * step] for step in range(11)],
         },
         "leakage": make_leakage(),
+        "seeds": {
+            "rows": [{"seed": 3, "auroc": 0.91, "auprc": 0.92}, {"seed": 8, "auroc": 0.89, "auprc": 0.9}],
+            **{"auroc": {"mean": 0.9, "sd": 0.0141}, "auprc": {"mean": 0.91, "sd": 0.0141}},
+        },
         "attention": {"position": [25.0, 75.0, 125.0], "promoters": [0.4, 1.9, 0.7], "decoys": [0.8, 1.1, 1.1]},
         "per_chromosome": [{"chrom": "chr4", "pairs": 50, "auroc": 0.92}, {"chrom": "chr5", "pairs": 40, "auroc": 0.9}],
         "curves": {

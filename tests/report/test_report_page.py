@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 
+import html5lib
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,7 +26,7 @@ from genocontrast.report.stage import run
 from genocontrast.report.tables import count_table, sequence_table
 from genocontrast.report.verdict import RULES
 
-FIGURES, BADGES = 30, 4
+FIGURES, BADGES = 31, 4
 ANCHORS = ["data", "examples", "balance", "performance", "shortcut", "scan", "strand", "training"]
 ANCHORS += ["embedding", "kmers", "attention", "motifs", "errors", "limits", "methods"]
 
@@ -55,6 +56,11 @@ class Outline(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def test_the_page_is_html_without_a_parse_error(page):
+    """Of the HTML standard's own parser; a strict one raises at the first error."""
+    html5lib.HTMLParser(strict=True).parse(page.read_text())
 
 
 def text_of(page):

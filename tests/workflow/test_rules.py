@@ -42,3 +42,15 @@ def test_only_tiers_that_there_are_get_trained(snakemake, demo_config, tmp_path)
     found, printed = jobs(snakemake, tmp_path, demo_config, negatives={"tiers": ["nearby", "gc"]})
     assert found["training_tier"] == found["shortcut"] == 1
     assert "decoys of the tier gc" in printed
+
+
+def test_each_further_seed_is_a_job_of_its_own(snakemake, demo_config, tmp_path):
+    found, printed = jobs(snakemake, tmp_path, demo_config, evaluation={"seeds": [5, 9]})
+    assert (found["training"], found["training_seed"]) == (1, 2)
+    assert "Training with seed 5" in printed
+    assert "training seed --seed 9" in snakemake_commands(snakemake, tmp_path, demo_config, {"seeds": [5, 9]})
+
+
+def snakemake_commands(snakemake, folder, config, evaluation):
+    config = {**config, "evaluation": {**config["evaluation"], **evaluation}}
+    return snakemake(folder, config, "--dry-run", "--printshellcmds").stdout

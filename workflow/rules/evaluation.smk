@@ -4,6 +4,7 @@
 rule evaluation:
     input:
         model=rules.training.output,
+        seeds=expand(rules.training_seed.output, seed=SETTINGS.evaluation.seeds),
         examples=f"{RESULTS}/negatives/examples.parquet",
         dropped=f"{RESULTS}/negatives/dropped.parquet",
         genome=rules.genome.output,

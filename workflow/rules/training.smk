@@ -50,13 +50,34 @@ rule training:
         mem_mb=6000,
         runtime=240,
     params:
+        verb="run",
         settings=section("seed", "training"),
         results=results_folder,
     message:
         "Training the promoter encoder"
     shell:
-        "OMP_NUM_THREADS={threads} genocontrast training run"
+        "OMP_NUM_THREADS={threads} genocontrast training {params.verb}"
         " --config {params.results:q}/config.json --results {params.results:q} 2>&1 | tee {log:q}"
+
+
+# What only differs by its seed: the same inputs and settings, a job each.
+use rule training as training_seed with:
+    output:
+        f"{RESULTS}/training/seeds/{{seed}}/model/config.json",
+        f"{RESULTS}/training/seeds/{{seed}}/model/model.safetensors",
+        f"{RESULTS}/training/seeds/{{seed}}/history.json",
+    log:
+        f"{RESULTS}/logs/training_seed_{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/training_seed_{{seed}}.tsv"
+    wildcard_constraints:
+        seed=r"\d+",
+    params:
+        verb="seed --seed {seed}",
+        settings=section("training"),
+        results=results_folder,
+    message:
+        "Training with seed {wildcards.seed}"
 
 
 # One job per tier, so that a cluster trains them side by side. What a killed job leaves in checkpoints/ is no output of
