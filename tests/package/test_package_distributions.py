@@ -1,6 +1,7 @@
 """The wheel and the sdist that users install: what is in them, and that the wheel works on its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from genocontrast.version import __version__
 
@@ -82,7 +84,10 @@ def test_the_metadata(installed):
     assert metadata["Version"] == __version__
     assert metadata["License-Expression"] == "MIT"
     assert {"workflow", "report", "notebook", "bench"} <= set(metadata.get_all("Provides-Extra"))
-    assert not metadata["Requires-Python"].startswith(">=3.12")
+    minors = [re.fullmatch(r".*Python :: 3\.(\d+)", line) for line in metadata.get_all("Classifier")]
+    minors = sorted(int(minor[1]) for minor in minors if minor)
+    versions = SpecifierSet(metadata["Requires-Python"])
+    assert minors == [minor for minor in range(30) if versions.contains(f"3.{minor}.0")] == [11, 12, 13]
     core = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert core
     assert not [line for line in core if line.startswith(("matplotlib", "jinja2", "snakemake", "ipykernel", "lightly"))]
