@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike
-from genocontrast.evaluation.attribution import REFERENCES, STEPS, Attribution, attribute
+from genocontrast.evaluation.attribution import GRADIENTS, REFERENCES, STEPS, Attribution, attribute
 from genocontrast.evaluation.database import KnownMotif, write_meme
 from genocontrast.evaluation.description import (
     add_q,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 _log = logging.getLogger(__name__)
 
-MAX_PROMOTERS = 300
+MAX_PROMOTERS = 1000
 """Promoters whose bases are attributed, with as many decoys; all windows are scanned."""
 
 
@@ -115,7 +115,7 @@ class Reading:
                 "promoters": len(self.rows),
                 "decoys": len(self.decoy_rows),
                 "references": REFERENCES,
-                "steps": STEPS,
+                "steps": STEPS if self.attribution.method == GRADIENTS else None,
                 "relative_error": self.attribution.relative_error,
             },
         }
