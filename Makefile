@@ -14,7 +14,7 @@ TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 NEEDED_GB := 6
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo run test test-gpu lint setup bedtools schema clean
+.PHONY: help demo run test test-gpu lint docs setup bedtools schema clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -26,7 +26,7 @@ run: setup ## Run the workflow with CONFIG=your.yaml
 	@snakemake --cores $(CORES) --configfile $(CONFIG)
 	@genocontrast report headline --config $(CONFIG)
 
-test: setup lint ## Lint, format, types, workflow checks and the test suite
+test: setup lint docs ## Lint, format, types, workflow checks, documentation and the test suite
 	@pytest
 
 test-gpu: setup ## Check the CUDA path on this machine's device; figures go to benchmarks/info_nce_cuda.json
@@ -40,9 +40,13 @@ lint: setup
 	mypy
 	lint-imports
 	snakefmt --check workflow
+	hadolint Dockerfile
 	snakemake --lint
 
-setup: $(INSTALLED) bedtools
+docs: setup ## Build the documentation into site/; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+setup: $(INSTALLED) bedtools ## Install into .venv, with the linters; and bedtools
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12"; exit 1; }
@@ -51,7 +55,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into .venv (a few minutes the first time)"
 	@[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	@$(if $(TORCH_INDEX),.venv/bin/python -m pip install --quiet --disable-pip-version-check --index-url $(TORCH_INDEX) $(TORCH))
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,dev]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,report,notebook,dev]'
 	@touch $@
 
 bedtools:

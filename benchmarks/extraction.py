@@ -1,6 +1,6 @@
 """Windows of a genome to one-hot arrays, and the mean of a bigWig over windows, beside the peers.
 
-    pip install '.[benchmarks]'
+    pip install '.[bench]'
     python benchmarks/extraction.py [--megabases 150] [--windows 50000] [--json FILE]
 
 The same windows, the same layout (n, 4, width) and type (int8) on all sides; results are compared element by element

@@ -1,6 +1,6 @@
 """Decoys like the promoters, beside the peers: time, memory, balance on five covariates, overlaps.
 
-    pip install '.[benchmarks]'
+    pip install '.[bench]'
     python benchmarks/negatives.py [--megabases 150] [--repeats 5] [--json FILE]
     python benchmarks/negatives.py --scale [--sizes 150 600 1500]
     python benchmarks/negatives.py --yeast ../shared/data

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genocontrast.evaluation.database import KnownMotif
+from genocontrast.extras import require
 
 FALSE_DISCOVERY = 0.05
 """q below which a match is a name."""
@@ -68,6 +69,7 @@ def match_motifs(matrices: Sequence[NDArray[np.float64]], database: Sequence[Kno
     """
     if not matrices:
         return []
+    require("report")
     from memelite import tomtom
     from scipy.stats import false_discovery_control
 

@@ -22,6 +22,7 @@ from genocontrast.evaluation.scan_stage import write_scan
 from genocontrast.evaluation.seeds import seed_figures
 from genocontrast.evaluation.tracks import write_predictions_bed
 from genocontrast.examples import HARD, read_examples
+from genocontrast.extras import require
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.regions import read_regions
 from genocontrast.genome.splits import Splits, read_splits
@@ -46,6 +47,7 @@ def run(config: Config, results: Path) -> None:
     results : Path
         Folder of the data set, results/<name>.
     """
+    require("report")  # motifs come last, and are named by one of its packages
     from genocontrast.training.model import load_model
 
     folder = results / "evaluation"

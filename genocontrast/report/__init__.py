@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from genocontrast.extras import require
+
+require("report")
+
 __all__ = ["headline", "write_report"]
 
 
