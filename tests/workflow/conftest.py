@@ -1,6 +1,8 @@
 """The real Snakemake on the embedded genome: run once a session, looked at by many tests."""
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,23 +10,45 @@ from pathlib import Path
 import pytest
 import yaml
 
+from genocontrast.genome.simulate import simulate
+
 ROOT = Path(__file__).parents[2]
 
 
-def run_snakemake(folder, config, *arguments):
-    """Run the workflow in `folder` with the configuration (a mapping); returns the finished process."""
-    path = folder / f"{config['name']}.yaml"
+def command_of(folder, config, *arguments, snakefile=ROOT / "workflow/Snakefile"):
+    """The command that runs the workflow in `folder` with the configuration (a mapping)."""
+    path = folder / f"{config.get('name', 'datasets')}.yaml"
     path.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "workflow/Snakefile", "--directory", folder]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--directory", folder]
+    cores = () if "--jobs" in arguments else ("--cores", "2")
+    return [*map(str, command), "--configfile", str(path), *cores, *arguments]
+
+
+def environment_of(**changes):
+    """This environment, with the interpreter's commands on the PATH."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **changes}
+
+
+def run_snakemake(folder, config, *arguments, snakefile=ROOT / "workflow/Snakefile"):
+    """Run the workflow in `folder` with the configuration (a mapping); returns the finished process."""
     return subprocess.run(
-        [*map(str, command), "--configfile", str(path), "--cores", "2", *arguments],
-        env=environment,
+        command_of(folder, config, *arguments, snakefile=snakefile),
+        env=environment_of(),
         capture_output=True,
         text=True,
         timeout=1800,
         check=False,
     )
+
+
+def artefacts_in(results):
+    """Checksum of each file that a run leaves, but for logs and timings, by its path."""
+    found = {}
+    for path in sorted(Path(results).rglob("*")):
+        name = path.relative_to(results).as_posix()
+        if path.is_file() and not {"logs", "benchmarks"} & set(path.relative_to(results).parts):
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +75,40 @@ def demo(demo_folder):
 def snakemake():
     """`run_snakemake`, for tests that start runs of their own."""
     return run_snakemake
+
+
+@pytest.fixture(scope="session")
+def quick_config(demo_config):
+    """The demo with as little training and evaluation as there may be."""
+    config = yaml.safe_load(yaml.safe_dump(demo_config)) | {"name": "quick"}
+    config["training"] = {"width": 8, "depth": 1, "epochs": 2, "surrogate_weight": 0}
+    config["evaluation"] |= {"bootstraps": 100, "kmer_space": False, "scan": False, "motifs": 2}
+    return config
+
+
+@pytest.fixture(scope="session")
+def quick_inputs(tmp_path_factory):
+    """Folder with the simulated genome's files, for runs to copy."""
+    folder = tmp_path_factory.mktemp("inputs")
+    simulate(folder / "resources" / "simulated")
+    return folder
+
+
+@pytest.fixture
+def fresh(tmp_path, quick_inputs):
+    """An empty working folder with the simulated genome in it."""
+    shutil.copytree(quick_inputs / "resources", tmp_path / "resources")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def quick_folder(tmp_path_factory, quick_inputs, quick_config):
+    """Working folder in which two data sets have run from beginning to end, nothing coming between."""
+    folder = tmp_path_factory.mktemp("quick")
+    shutil.copytree(quick_inputs / "resources", folder / "resources")
+    shared = {key: value for key, value in quick_config.items() if key != "name"}
+    rows = ("name\tseed\tevaluation.shortcut_audit\tevaluation.scan", "quick\t1\ttrue\t", "other\t2\tfalse\ttrue")
+    (folder / "datasets.tsv").write_text("\n".join(rows) + "\n")
+    finished = run_snakemake(folder, {**shared, "datasets": "datasets.tsv"})
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    return folder

@@ -1,0 +1,144 @@
+"""Several data sets in one run, files that are fetched, and the workflow inside another one."""
+
+import hashlib
+import http.server
+import json
+import threading
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import ROOT, artefacts_in
+
+pytestmark = pytest.mark.workflow
+
+
+def test_each_data_set_has_its_report_and_one_page_compares_them(quick_folder):
+    for name in ("quick", "other"):
+        assert f"Data set {name}" in (quick_folder / f"results/{name}/report/report.html").read_text()
+    page = (quick_folder / "results/compare.html").read_text()
+    assert "quick" in page
+    assert "other" in page
+
+
+def test_each_data_set_has_its_own_settings(quick_folder):
+    def read(name):
+        return json.loads((quick_folder / "results" / name).read_text())
+
+    assert [read(f"{name}/config.json")["seed"] for name in ("quick", "other")] == [1, 2]
+    assert [read(f"{name}/evaluation/shortcut.json")["run"] for name in ("quick", "other")] == [True, False]
+    assert [(quick_folder / f"results/{name}/evaluation/scan.bw").is_file() for name in ("quick", "other")] == [False, True]
+    weights = "training/model/model.safetensors"
+    assert len({artefacts_in(quick_folder / "results" / name)[weights] for name in ("quick", "other")}) == 2
+
+
+def test_artefacts_name_no_machine_and_no_time(quick_folder):
+    """What differs between two runs of the same inputs belongs into logs."""
+    import socket
+
+    told = [str(quick_folder), socket.gethostname()] if len(socket.gethostname()) > 6 else [str(quick_folder)]
+    for name in artefacts_in(quick_folder / "results"):
+        held = (quick_folder / "results" / name).read_bytes()
+        assert not [word for word in told if word.encode() in held], name
+
+
+def test_a_data_set_waits_for_the_one_that_encodes_their_genome(snakemake, quick_inputs, quick_config, fresh):
+    shared = {key: value for key, value in quick_config.items() if key != "name"}
+    (fresh / "datasets.tsv").write_text("name\tseed\nfirst\t1\nsecond\t2\n")
+    planned = snakemake(fresh, {**shared, "datasets": "datasets.tsv"}, "--dag")
+    assert planned.returncode == 0, planned.stderr
+    numbers = {
+        (line.split('"')[1].split("\\n")[0], "second" in line): line.split("[")[0].strip()
+        for line in planned.stdout.splitlines()
+        if "label" in line and ("dataset: first" in line or "dataset: second" in line)
+    }
+    assert f"{numbers['genome', False]} -> {numbers['genome', True]}" in planned.stdout
+
+
+def test_a_wrong_row_stops_the_run_before_it_begins(snakemake, quick_config, fresh):
+    shared = {key: value for key, value in quick_config.items() if key != "name"}
+    (fresh / "datasets.tsv").write_text("name\tsede\nfirst\t1\n")
+    finished = snakemake(fresh, {**shared, "datasets": "datasets.tsv"}, "--dry-run")
+    assert finished.returncode != 0
+    assert "datasets.tsv, line 2: unknown key 'sede'" in finished.stderr
+    assert not (fresh / "results").exists()
+
+
+@pytest.fixture
+def served(fresh):
+    """Address of a server of the simulated genome's files, on this machine; the files are gone from the folder."""
+    (fresh / "resources").rename(fresh / "elsewhere")
+    folder = str(fresh / "elsewhere/simulated")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, directory=folder, **options)
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def fetching(config, fresh, served, **wrong):
+    """The configuration with one of its files at an address."""
+    path = fresh / "elsewhere/simulated/genes.gtf"
+    download = {"url": f"{served}/genes.gtf", "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **wrong}
+    return {**config, "downloads": {"inputs/my genes.gtf": download}}
+
+
+def test_a_file_is_fetched_and_checked(snakemake, quick_config, fresh, served):
+    config = fetching(quick_config, fresh, served)
+    config["genome"] = {**config["genome"], "promoters": "inputs/my genes.gtf"}
+    finished = snakemake(fresh, config, "--", "inputs/my genes.gtf")
+    assert finished.returncode == 0, finished.stderr
+    fetched, original = fresh / "inputs/my genes.gtf", fresh / "elsewhere/simulated/genes.gtf"
+    assert fetched.read_bytes() == original.read_bytes()
+
+
+def test_another_file_than_was_meant_is_refused(snakemake, quick_config, fresh, served):
+    config = fetching(quick_config, fresh, served, sha256="0" * 64)
+    finished = snakemake(fresh, config, "--", "inputs/my genes.gtf")
+    assert finished.returncode != 0
+    assert "is not the file that was meant" in finished.stdout + finished.stderr
+    assert not (fresh / "inputs/my genes.gtf").exists()
+
+
+def test_another_workflow_takes_in_this_one(snakemake, quick_folder, quick_config, fresh):
+    """With a prefix, and a rule of its own behind ours; one job is run for real."""
+    (fresh / "Snakefile").write_text(
+        f"""
+module promoters:
+    snakefile: "{ROOT / "workflow/Snakefile"}"
+    config: config["promoters"]
+    prefix: "ours"
+
+use rule * from promoters as promoters_*
+
+rule count:
+    default_target: True
+    input:
+        "ours/results/quick/genome/promoters.bed",
+    output:
+        "count.txt",
+    shell:
+        "wc -l < {{input}} > {{output}}"
+"""
+    )
+    # a prefix is put before every path that rules name, inputs of the user included
+    (fresh / "ours").mkdir()
+    (fresh / "resources").rename(fresh / "ours/resources")
+    genome = {
+        key: [f"ours/{path}" for path in value] if isinstance(value, list) and key != "promoter_features" else value
+        for key, value in quick_config["genome"].items()
+    }
+    del genome
+    finished = snakemake(fresh, {"promoters": quick_config}, snakefile=fresh / "Snakefile")
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    expected = len((quick_folder / "results/quick/genome/promoters.bed").read_text().splitlines())
+    assert int((fresh / "count.txt").read_text()) == expected
+    written = yaml.safe_load((fresh / "ours/results/quick/genome/genome.json").read_text())
+    assert written["files"]
