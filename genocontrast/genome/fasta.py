@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike, existing
 from genocontrast.compiled import compiled
+from genocontrast.display import Described, bases, listed
 from genocontrast.errors import FileFormatError, NamingError, RegionError, ShapeError
+from genocontrast.genome.assemblies import identify
 from genocontrast.genome.cache import cache_folder, content_checksum, file_identity, read_cache, write_cache
 from genocontrast.genome.encoding import is_two_bit, read_packed
 from genocontrast.genome.regions import by_chromosome, check_columns, refuse_outside, resize
@@ -35,7 +37,7 @@ _CHUNK = 1 << 20
 """Bases turned at a time: they stay in the processor's cache from one step to the next."""
 
 
-class Genome:
+class Genome(Described):
     """A genome: sequences by name, windows as arrays.
 
     Parameters
@@ -85,8 +87,15 @@ class Genome:
         """Another process maps the cache itself: no base is sent to it."""
         return type(self), (self.path,)
 
-    def __repr__(self) -> str:
-        return f"Genome({self.path.name!r}: {len(self.sizes)} sequences, {sum(self.sizes.values()):,} bp)"
+    def facts(self) -> dict[str, str]:
+        """What a notebook shows: file, assembly where it is a known one, sequences and size."""
+        known = identify(self.sizes)
+        return {
+            "file": self.path.name,
+            **({} if known is None else {"assembly": known.name}),
+            "size": bases(sum(self.sizes.values())),
+            "sequences": f"{len(self.sizes):,}: {listed(self.sizes)}",
+        }
 
     def storage(self) -> str:
         """In words: the kind of the file, and where its encoded copy lies and how big it is."""
