@@ -6,6 +6,7 @@ the two are joined and written.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from genocontrast.genome.landscape import LANDSCAPE, PROMOTER, Layout
 from genocontrast.genome.sites import MATRICES, MOTIFS, Sites, draw_sequences, matrices, place_sites
 from genocontrast.sequence import Codes, reverse_complement
 
+_log = logging.getLogger(__name__)
 _UPPER, _LOWER = (np.frombuffer(letters, np.uint8) for letters in (b"ACGTN", b"acgtn"))
 
 
@@ -105,6 +107,7 @@ def _configuration(folder: Path) -> Config:
 
 def _chromosome(name: str, size: int, families: list[Codes], rng: np.random.Generator) -> _Chromosome:
     """Make one chromosome: layout, elements, background, repeats, N and last, so that nothing covers them, sites."""
+    _log.info("simulating %s, %.2f Mb", name, size / 1e6)
     layout = landscape.lay_out(size, rng, LANDSCAPE)
     label, n = layout.label, len(layout.label)
     island = rng.random(n) < np.array(LANDSCAPE.island)[label]
