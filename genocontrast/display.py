@@ -6,7 +6,7 @@ import html
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -147,8 +147,3 @@ def show_progress() -> None:
     log.addHandler(CellLog())
     if log.level == logging.NOTSET:
         log.setLevel(logging.INFO)
-
-
-def rounded(table: pd.DataFrame, columns: Sequence[str], digits: int = 3) -> pd.DataFrame:
-    """Some columns of a table, its fractions rounded to be read."""
-    return table[list(columns)].round(digits)

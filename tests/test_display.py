@@ -197,6 +197,36 @@ def test_outside_of_a_notebook_nothing_is_shown(monkeypatch):
     assert not any(isinstance(handler, display.CellLog) for handler in logging.getLogger("genocontrast").handlers)
 
 
+class Cells:
+    """What IPython's display is told: a list of outputs, each a list of its states."""
+
+    def __init__(self):
+        self.outputs = []
+
+    def display(self, data, raw, display_id):
+        assert raw
+        assert display_id
+        mine = [data["text/plain"]]
+        self.outputs.append(mine)
+        return SimpleNamespace(update=lambda data, raw: mine.append(data["text/plain"]))
+
+
+def test_a_line_is_replaced_within_its_cell_and_not_too_often(monkeypatch):
+    cells, shell, clock = Cells(), SimpleNamespace(execution_count=1), [100.0]
+    monkeypatch.setattr(display, "_shell", lambda: shell)
+    monkeypatch.setattr(display, "import_module", lambda name: cells)
+    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
+    line = display.CellLine()
+    for text in ("a", "too soon"):
+        line.tick(text)
+    clock[0] += 1
+    line.tick("b")
+    line.show("at once")
+    shell.execution_count = 2
+    line.show("the next cell")
+    assert cells.outputs == [["a", "b", "at once"], ["the next cell"]]
+
+
 @pytest.mark.parametrize(("done", "filled"), [(0, 0), (5, 10), (10, 20), (12, 20)])
 def test_a_bar(done, filled):
     assert bar(done, 10) == f"[{'#' * filled}{'.' * (20 - filled)}] {done}/10"

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genocontrast.config import NegativesConfig
-from genocontrast.display import Described, rounded
+from genocontrast.display import Described
 from genocontrast.errors import BalanceError
 
 _GATE = NegativesConfig()
@@ -74,7 +74,7 @@ class Balance(Described):
 
     def facts_table(self) -> pd.DataFrame:
         """The covariates, as far as they are read at a glance; `table` has all."""
-        return rounded(self.table, ["covariate", "smd_before", "smd_after", "ks_after", "matched", "passed"])
+        return self.table[["covariate", "smd_before", "smd_after", "ks_after", "matched", "passed"]].round(3)
 
     def _told(self) -> str:
         try:
