@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LONGEST = 240
-"""Seconds: a notebook takes less than a minute on a quiet core, but the motifs' first use compiles TOMTOM."""
+"""Seconds: a notebook takes less than a minute on a quiet core, but the first use of TOMTOM compiles for longer."""
 ids = {"ids": lambda path: path.stem}
 
 
