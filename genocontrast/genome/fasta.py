@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from heapq import nlargest
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike, existing
 from genocontrast.compiled import compiled
+from genocontrast.display import Described, bases, listed
 from genocontrast.errors import FileFormatError, NamingError, RegionError, ShapeError
+from genocontrast.genome.assemblies import identify
 from genocontrast.genome.cache import cache_folder, content_checksum, file_identity, read_cache, write_cache
 from genocontrast.genome.encoding import is_two_bit, read_packed
 from genocontrast.genome.regions import by_chromosome, check_columns, refuse_outside, resize
@@ -34,8 +37,10 @@ _log = logging.getLogger(__name__)
 _CHUNK = 1 << 20
 """Bases turned at a time: they stay in the processor's cache from one step to the next."""
 
+_TELLING = 100
 
-class Genome:
+
+class Genome(Described):
     """A genome: sequences by name, windows as arrays.
 
     Parameters
@@ -85,8 +90,16 @@ class Genome:
         """Another process maps the cache itself: no base is sent to it."""
         return type(self), (self.path,)
 
-    def __repr__(self) -> str:
-        return f"Genome({self.path.name!r}: {len(self.sizes)} sequences, {sum(self.sizes.values()):,} bp)"
+    def facts(self) -> dict[str, str]:
+        """What a notebook shows: file, assembly where it is a known one, sequences and size."""
+        # a draft may have 200,000 contigs: the largest sequences tell an assembly
+        known = identify({chrom: self.sizes[chrom] for chrom in nlargest(_TELLING, self.sizes, self.sizes.__getitem__)})
+        return {
+            "file": self.path.name,
+            **({} if known is None else {"assembly": known.name}),
+            "size": bases(sum(self.sizes.values())),
+            "sequences": f"{len(self.sizes):,}: {listed(self.sizes)}",
+        }
 
     def storage(self) -> str:
         """In words: the kind of the file, and where its encoded copy lies and how big it is."""

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike
+from genocontrast.display import Described, listed
 from genocontrast.errors import FileFormatError, RegionError, ShapeError
 from genocontrast.genome.bedgraph import BedGraph
 from genocontrast.genome.bigwig import BigWig
@@ -34,7 +35,7 @@ _BLOCK = 1 << 22
 """bp of windows whose profile is held in memory at a time."""
 
 
-class Signal:
+class Signal(Described):
     """Accessibility of windows, averaged over replicates; bases without data count as 0.
 
     Parameters
@@ -106,7 +107,7 @@ class Signal:
             _check_half(half, listed)
         self._sizes = None if genome is None else genome.sizes
         self._tracks = [_open(path, genome, shift, min_mapq, smoothing, half) for path in listed]
-        self.files = [
+        self.files: list[dict[str, Any]] = [
             {
                 "file": Path(path).name,
                 "rows": track.rows,
@@ -117,8 +118,15 @@ class Signal:
             for path, track in zip(listed, self._tracks, strict=True)
         ]
 
-    def __repr__(self) -> str:
-        return f"Signal({', '.join(str(entry['file']) for entry in self.files)})"
+    def facts(self) -> dict[str, str]:
+        """What a notebook shows: the files, and what was left out of them."""
+        removed = sum(sum(entry["removed"].values()) for entry in self.files)
+        renamed = sorted({f"{old} -> {new}" for entry in self.files for old, new in entry["renamed"].items()})
+        return {
+            "files": f"{len(self.files):,}: {listed(str(entry['file']) for entry in self.files)}",
+            **({"removed": f"{removed:,}"} if removed else {}),
+            **({"renamed": listed(renamed, 3)} if renamed else {}),
+        }
 
     @staticmethod
     def divisible(paths: PathLike | Sequence[PathLike]) -> bool:

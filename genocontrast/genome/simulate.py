@@ -6,6 +6,7 @@ the two are joined and written.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genocontrast.artefacts import PathLike, atomic_folder
-from genocontrast.config import SIMULATED_MEGABASES, SIMULATION_SEED
+from genocontrast.config import SIMULATED_MEGABASES, SIMULATION_SEED, Config, parse_config
 from genocontrast.errors import ConfigError
 from genocontrast.genome import grammar, landscape
 from genocontrast.genome.grammar import GRAMMAR
@@ -22,6 +23,7 @@ from genocontrast.genome.landscape import LANDSCAPE, PROMOTER, Layout
 from genocontrast.genome.sites import MATRICES, MOTIFS, Sites, draw_sequences, matrices, place_sites
 from genocontrast.sequence import Codes, reverse_complement
 
+_log = logging.getLogger(__name__)
 _UPPER, _LOWER = (np.frombuffer(letters, np.uint8) for letters in (b"ACGTN", b"acgtn"))
 
 
@@ -36,7 +38,7 @@ class _Chromosome:
     cuts: NDArray[np.float64]
 
 
-def simulate(out: PathLike, seed: int = SIMULATION_SEED, megabases: float = SIMULATED_MEGABASES) -> None:
+def simulate(out: PathLike, seed: int = SIMULATION_SEED, megabases: float = SIMULATED_MEGABASES) -> Config:
     """Write a simulated genome and its truth to a folder, replacing an older one.
 
     Files: genome.fa.gz (bgzip, indexed), genes.gtf, atac_rep1.bw, atac_rep2.bw, peaks.narrowPeak, blacklist.bed,
@@ -50,6 +52,11 @@ def simulate(out: PathLike, seed: int = SIMULATION_SEED, megabases: float = SIMU
         The same seed and size give the same bytes.
     megabases : float
         Size of the genome, Mb, at least 1; the numbers of elements grow with it.
+
+    Returns
+    -------
+    Config
+        The configuration that names these files; all else has its default.
 
     Raises
     ------
@@ -77,10 +84,30 @@ def simulate(out: PathLike, seed: int = SIMULATION_SEED, megabases: float = SIMU
         for table in ("elements", "sites"):
             frame = pd.concat([getattr(chromosome, table) for chromosome in chromosomes])
             frame.to_csv(folder / f"{table}.tsv", sep="\t", index=False, lineterminator="\n", float_format="%.6f")
+    return _configuration(Path(out))
+
+
+def _configuration(folder: Path) -> Config:
+    files = {
+        "fasta": folder / "genome.fa.gz",
+        "promoters": folder / "genes.gtf",
+        "open_chromatin": [folder / "peaks.narrowPeak"],
+        "signal": [folder / f"atac_rep{replicate}.bw" for replicate in (1, 2)],
+        "exclude": [folder / "blacklist.bed"],
+    }
+    named = {key: [*map(str, path)] if isinstance(path, list) else str(path) for key, path in files.items()}
+    return parse_config(
+        {
+            "name": "simulated",
+            "genome": {**named, "promoter_features": ["transcript"]},
+            "evaluation": {"truth": str(folder / "elements.tsv")},
+        }
+    )
 
 
 def _chromosome(name: str, size: int, families: list[Codes], rng: np.random.Generator) -> _Chromosome:
     """Make one chromosome: layout, elements, background, repeats, N and last, so that nothing covers them, sites."""
+    _log.info("simulating %s, %.2f Mb", name, size / 1e6)
     layout = landscape.lay_out(size, rng, LANDSCAPE)
     label, n = layout.label, len(layout.label)
     island = rng.random(n) < np.array(LANDSCAPE.island)[label]

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from genocontrast.artefacts import PathLike
 from genocontrast.config import KmersConfig
+from genocontrast.display import Described, listed
 from genocontrast.errors import ModelError, ShapeError, SplitError
 from genocontrast.kmers import storage
 from genocontrast.kmers.counting import count_kmers
@@ -36,8 +37,8 @@ _EMBED_BASES = 1 << 20  # bases of windows that are pooled at once, which bounds
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
-class KmerEmbedding:
+@dataclass(eq=False, repr=False)
+class KmerEmbedding(Described):
     """One vector for each k-mer and its reverse complement.
 
     Parameters
@@ -198,6 +199,17 @@ device
             "history": fitted.history,
         }
         return cls(counts.k, fitted.words * seen, fitted.contexts * seen, counts.tokens, record)
+
+    def facts(self) -> dict[str, str]:
+        """What a notebook shows."""
+        settings, trained = self.record.get("settings", {}), self.record.get("sequences", {}).get("train", ())
+        return {
+            "k": str(self.k) if self.spaced is None else f"{self.k} ({self.spaced})",
+            "dim": str(self.dim),
+            "k-mers": f"{int((self.tokens > 0).sum()):,} of {len(self.tokens):,}",
+            **({"objective": str(settings["objective"])} if "objective" in settings else {}),
+            **({"trained on": listed(trained)} if trained else {}),
+        }
 
     @property
     def dim(self) -> int:

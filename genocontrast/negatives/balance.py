@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genocontrast.config import NegativesConfig
+from genocontrast.display import Described
 from genocontrast.errors import BalanceError
 
 _GATE = NegativesConfig()
@@ -20,8 +21,8 @@ AUROC_MARGIN = 0.05
 KS_FLOOR = 0.05
 
 
-@dataclass(frozen=True, eq=False)
-class Balance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Balance(Described):
     """How alike promoters and decoys are.
 
     Attributes
@@ -59,8 +60,28 @@ class Balance:
         names = [str(name) for name in self.examples if name not in ("pair_id", "label")]
         return two_sample_auroc(self.examples, names, self.seed)
 
-    def __repr__(self) -> str:
-        return f"Balance({self.verdict})"
+    def facts(self) -> dict[str, str]:
+        """What a notebook shows above the table of covariates."""
+        worst = max(
+            self.table[self.table["matched"]].to_dict("records"), key=lambda covariate: abs(covariate["smd_after"])
+        )
+        return {
+            "balance": "failed" if self.failures() else "passed",
+            "retention": f"{self.retention:.1%}",
+            "largest |SMD|": f"{abs(worst['smd_after']):.3f} ({worst['covariate']})",
+            "two-sample AUROC": self._told(),
+        }
+
+    def facts_table(self) -> pd.DataFrame:
+        """The covariates, as far as they are read at a glance; `table` has all."""
+        return self.table[["covariate", "smd_before", "smd_after", "ks_after", "matched", "passed"]].round(3)
+
+    def _told(self) -> str:
+        try:
+            value, low, high = self.two_sample_auroc
+        except BalanceError:
+            return "too few pairs"
+        return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
     @property
     def max_ks(self) -> float:

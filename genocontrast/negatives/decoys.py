@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from genocontrast.config import NegativesConfig
+from genocontrast.display import Described
 from genocontrast.errors import PoolError, SplitError
 from genocontrast.examples import COLUMNS, HARD, sort_examples
 from genocontrast.negatives.balance import Balance, measure_balance
@@ -20,8 +21,8 @@ from genocontrast.negatives.pairing import Rows, pair
 _DEFAULTS = NegativesConfig()
 
 
-@dataclass(frozen=True)
-class Matched:
+@dataclass(frozen=True, repr=False)
+class Matched(Described):
     """Promoters with their matched decoys.
 
     Attributes
@@ -46,16 +47,21 @@ class Matched:
     pool: pd.DataFrame = field(default_factory=pd.DataFrame)
     record: dict[str, Any] = field(default_factory=dict)
 
-    def __repr__(self) -> str:
+    def facts(self) -> dict[str, str]:
+        """What a notebook shows above the table of covariates."""
         pairs, decoys = self.examples["pair_id"].nunique(), int((self.examples["label"] == 0).sum())
         short = self.record.get("short", 0)
-        parts = [
-            f"{pairs:,} pairs" + (f" with {decoys:,} decoys" if decoys != pairs else ""),
-            *([f"{short:,} of them with fewer than asked for"] if short else []),
-            f"{len(self.dropped):,} promoters dropped",
-            self.balance.verdict,
-        ]
-        return f"Matched({', '.join(parts)})"
+        return {
+            "pairs": f"{pairs:,}",
+            **({"decoys": f"{decoys:,}"} if decoys != pairs else {}),
+            **({"with fewer decoys than asked for": f"{short:,}"} if short else {}),
+            "dropped": f"{len(self.dropped):,}",
+            **self.balance.facts(),
+        }
+
+    def facts_table(self) -> pd.DataFrame:
+        """The balance of each covariate."""
+        return self.balance.facts_table()
 
 
 @dataclass(frozen=True)

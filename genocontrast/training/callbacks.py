@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from genocontrast.artefacts import atomic
+from genocontrast.display import CELL_LINE, bar, in_notebook
 from genocontrast.errors import GenocontrastWarning
 
 CHECKPOINT = "last.ckpt"
@@ -95,11 +96,12 @@ def resumable(folder: Path | None, fingerprint: str) -> Path | None:
 
 
 class EpochProgress(Callback):
-    """A bar within the epoch on a terminal, and one line per epoch anywhere; on standard error."""
+    """A bar within the epoch, and a line per epoch: on standard error, in a notebook in one place below the cell."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)
         self.bar: Progress | None = None
+        self.last = ""
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
@@ -114,6 +116,9 @@ class EpochProgress(Callback):
         """Advance the bar."""
         if self.bar is not None:
             self.bar.advance(self.bar.task_ids[0])
+        elif trainer.is_global_zero and in_notebook():
+            epoch, batch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", trainer.fit_loop.batch_idx + 1
+            CELL_LINE.tick(f"{epoch} {bar(batch, int(trainer.num_training_batches))} batches{self.last}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write the line."""
@@ -121,10 +126,17 @@ class EpochProgress(Callback):
         if not trainer.is_global_zero:
             return
         figures, (label, key) = pl_module.epoch_metrics, pl_module.headline
-        self.console.print(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  train {figures['train_loss']:.3f}  "
-            f"validation {figures['validation_loss']:.3f}  {label} {figures[key]:.3f}"
+        told = (
+            f"  train {figures['train_loss']:.3f}  validation {figures['validation_loss']:.3f}  "
+            f"{label} {figures[key]:.3f}"
         )
+        line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{told}"
+        if in_notebook():
+            # rich would add an output for each line; this replaces the one before
+            self.last = f"; the one before:{told}"
+            CELL_LINE.show(line)
+        else:
+            self.console.print(line)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave the terminal as it was."""

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genocontrast.artefacts import PathLike, atomic_folder, existing, read_json
+from genocontrast.display import Described, listed
 from genocontrast.encoders import Encoded, Encoder, KmerEncoder, StrandEncoder
 from genocontrast.encoders.views import one_hot
 from genocontrast.errors import FileFormatError, ModelError, ShapeError
@@ -35,8 +36,8 @@ FORMAT = 2
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
-@dataclass
-class Model:
+@dataclass(repr=False)
+class Model(Described):
     """A trained promoter model.
 
     Parameters
@@ -64,6 +65,20 @@ class Model:
     history: list[dict[str, Any]] = field(default_factory=list, repr=False)
     temperature: float = 1.0
     pretrained_on: list[tuple[str, int, int]] = field(default_factory=list, repr=False)
+
+    def facts(self) -> dict[str, str]:
+        """What a notebook shows."""
+        seen = {"trained on": "train", "stopped on": "validation"}
+        pretrained = dict.fromkeys(chrom for chrom, _, _ in self.pretrained_on)
+        return {
+            "encoder": type(self.network).__name__,
+            "strand": self.network.strand,
+            "width": f"{self.width:,} bp",
+            "parameters": f"{sum(part.numel() for part in self.network.parameters()):,}",
+            "temperature": f"{self.temperature:.3g}",
+            **{how: listed(self.chromosomes[split]) for how, split in seen.items() if self.chromosomes.get(split)},
+            **({"pretrained on": listed(pretrained)} if pretrained else {}),
+        }
 
     def score_codes(
         self, codes: Codes, batch_size: int = 256, *, prevalence: float | None = None

@@ -49,7 +49,7 @@ def genome(tmp_path_factory):
 
 def test_sizes_in_the_order_of_the_file(genome):
     assert list(genome.sizes.items()) == [(name, len(text)) for name, text in SEQUENCES.items()]
-    assert repr(genome) == "Genome('small.fa': 3 sequences, 44 bp)"
+    assert repr(genome) == f"Genome(file small.fa, size 44 bp, sequences 3: {', '.join(SEQUENCES)})"
 
 
 @pytest.mark.parametrize("kind", ["plain", "gzip", "bgzip", "2bit", "no last newline", "blank lines"])

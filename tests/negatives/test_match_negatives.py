@@ -300,9 +300,9 @@ def test_what_came_out_is_said_in_a_line(promoters, pool, genome, signal):
     decoys, short = (found.examples["label"] == 0).sum(), found.record["short"]
     assert short > 0
     pairs = found.examples["pair_id"].nunique()
-    said = f"Matched({pairs} pairs with {decoys:,} decoys, {short} of them with fewer than asked for, "
+    said = f"Matched(pairs {pairs}, decoys {decoys:,}, with fewer decoys than asked for {short}, dropped "
     assert repr(found).startswith(said)
-    assert repr(found.balance) == f"Balance({found.balance.verdict})"
+    assert repr(found.balance).startswith(f"Balance({found.balance.verdict}, largest |SMD| ")
 
 
 def test_a_list_is_no_table_of_promoters(pool, genome, signal):

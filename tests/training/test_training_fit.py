@@ -13,7 +13,7 @@ from genocontrast.errors import FileFormatError, GenocontrastWarning, ModelError
 from genocontrast.examples import COLUMNS
 from genocontrast.genome import Genome
 from genocontrast.sequence import encode, reverse_complement
-from genocontrast.training import embed, fit, fitting, load_model, mine_negatives, module, predict, stage
+from genocontrast.training import callbacks, embed, fit, fitting, load_model, mine_negatives, module, predict, stage
 from genocontrast.training.calibration import calibrated_loss, fit_temperature
 from genocontrast.training.callbacks import CHECKPOINT
 from genocontrast.training.data import EpochDraws, PairCodes, flanked_codes, pair_codes, training_batches
@@ -360,6 +360,23 @@ def test_one_line_an_epoch_and_no_folders_are_left(tmp_path, monkeypatch, capsys
     assert out == ""
     assert [line.split("  ")[0] for line in err.splitlines()] == [f"epoch {i}/4" for i in (1, 2, 3, 4)]
     assert not list(tmp_path.iterdir())
+
+
+def test_in_a_notebook_a_line_is_replaced_and_says_how_far_it_is(monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(callbacks, "in_notebook", lambda: True)
+    monkeypatch.setattr(callbacks.CELL_LINE, "show", shown.append)
+    monkeypatch.setattr(callbacks.CELL_LINE, "tick", shown.append)
+    fit_pairs(random_pairs(16, 0), random_pairs(8, 1), TINY)
+    assert capsys.readouterr().err == ""
+    epochs = [line for line in shown if " train " in line and "batches" not in line]
+    assert [line.split("  ")[0] for line in epochs] == [f"epoch {i}/4" for i in (1, 2, 3, 4)]
+    second = [line for line in shown if line.startswith("epoch 2/4 [")]
+    batches = len(second)
+    assert batches > 0
+    assert all(f"] {done}/{batches} batches" in line for done, line in enumerate(second, 1))
+    assert second[-1].startswith(f"epoch 2/4 [{'#' * 20}] ")
+    assert second[0].endswith(epochs[0].removeprefix("epoch 1/4")), "the figures of the epoch before are gone"
 
 
 # --- model
