@@ -6,9 +6,7 @@ import json
 import threading
 
 import pytest
-import yaml
-
-from tests.workflow.conftest import ROOT, artefacts_in
+from workflow_runs import ROOT, artefacts_in
 
 pytestmark = pytest.mark.workflow
 
@@ -27,7 +25,8 @@ def test_each_data_set_has_its_own_settings(quick_folder):
 
     assert [read(f"{name}/config.json")["seed"] for name in ("quick", "other")] == [1, 2]
     assert [read(f"{name}/evaluation/shortcut.json")["run"] for name in ("quick", "other")] == [True, False]
-    assert [(quick_folder / f"results/{name}/evaluation/scan.bw").is_file() for name in ("quick", "other")] == [False, True]
+    scans = [quick_folder / f"results/{name}/evaluation/scan.bw" for name in ("quick", "other")]
+    assert [path.is_file() for path in scans] == [False, True]
     weights = "training/model/model.safetensors"
     assert len({artefacts_in(quick_folder / "results" / name)[weights] for name in ("quick", "other")}) == 2
 
@@ -60,7 +59,7 @@ def test_a_wrong_row_stops_the_run_before_it_begins(snakemake, quick_config, fre
     (fresh / "datasets.tsv").write_text("name\tsede\nfirst\t1\n")
     finished = snakemake(fresh, {**shared, "datasets": "datasets.tsv"}, "--dry-run")
     assert finished.returncode != 0
-    assert "datasets.tsv, line 2: unknown key 'sede'" in finished.stderr
+    assert "datasets.tsv, line 2: unknown key 'sede'" in finished.stdout + finished.stderr
     assert not (fresh / "results").exists()
 
 
@@ -108,37 +107,26 @@ def test_another_file_than_was_meant_is_refused(snakemake, quick_config, fresh, 
 
 
 def test_another_workflow_takes_in_this_one(snakemake, quick_folder, quick_config, fresh):
-    """With a prefix, and a rule of its own behind ours; one job is run for real."""
+    """With a rule of its own behind ours; what it asks of ours runs for real."""
     (fresh / "Snakefile").write_text(
         f"""
 module promoters:
     snakefile: "{ROOT / "workflow/Snakefile"}"
     config: config["promoters"]
-    prefix: "ours"
 
 use rule * from promoters as promoters_*
 
 rule count:
     default_target: True
     input:
-        "ours/results/quick/genome/promoters.bed",
+        "results/quick/genome/promoters.bed",
     output:
         "count.txt",
     shell:
         "wc -l < {{input}} > {{output}}"
 """
     )
-    # a prefix is put before every path that rules name, inputs of the user included
-    (fresh / "ours").mkdir()
-    (fresh / "resources").rename(fresh / "ours/resources")
-    genome = {
-        key: [f"ours/{path}" for path in value] if isinstance(value, list) and key != "promoter_features" else value
-        for key, value in quick_config["genome"].items()
-    }
-    del genome
     finished = snakemake(fresh, {"promoters": quick_config}, snakefile=fresh / "Snakefile")
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
     expected = len((quick_folder / "results/quick/genome/promoters.bed").read_text().splitlines())
-    assert int((fresh / "count.txt").read_text()) == expected
-    written = yaml.safe_load((fresh / "ours/results/quick/genome/genome.json").read_text())
-    assert written["files"]
+    assert int((fresh / "count.txt").read_text()) == expected > 100

@@ -50,10 +50,9 @@ def configuration(wildcards):
     return f"results/{wildcards.dataset}/config.json"
 
 
-def results_folder(wildcards, output):
-    """Folder of this data set's results, also where a workflow that imports this one puts it elsewhere."""
-    path = str(output[0])
-    return path[: path.index(f"{wildcards.dataset}/")] + wildcards.dataset
+def results_folder(wildcards):
+    """Folder of a job's data set."""
+    return f"results/{wildcards.dataset}"
 
 
 def artefacts_for(stage):
