@@ -456,8 +456,8 @@ class PredictionConfig(Section):
     """Regions and sequences of your own to score with this data set's model."""
 
     regions: dict[_SetName, FilePath] = {}
-    """By name, a BED, narrowPeak, GFF3 or GTF file on this genome, or a FASTA file (.fa, .fasta, .fna) of any sequences;
-    the scores of each go to results/<name>/predictions/<its name>/."""
+    """By name, a BED, narrowPeak, GFF3 or GTF file on this genome, or a FASTA file (.fa, .fasta, .fna) of any
+    sequences; the scores of each go to results/<name>/predictions/<its name>/."""
     prevalence: float | None = Field(None, gt=0, lt=1)
     """Share of promoters among what is scored, which its probabilities are for; null: one half, as in training."""
 
