@@ -36,12 +36,12 @@ TEMPLATE = "predictions.html.j2"
 TOP = 50
 """Windows listed one by one."""
 _BINS = 40
-_WORDS = {
-    TRAINING: "trained on",
-    PRETRAINING: "seen in pretraining",
-    VALIDATION: "used to stop and to calibrate the training",
-    UNSEEN: "not seen",
+_MET = {
+    TRAINING: "the model was trained on",
+    PRETRAINING: "it has seen in pretraining",
+    VALIDATION: "stopped and calibrated its training",
 }
+"""What the model did with the sequence of a window."""
 _TEXT = dict.fromkeys(("chrom", "name", "strand", "seen"), str)
 
 
@@ -148,8 +148,10 @@ def _model_sentence(found: Predictions) -> str:
     if found.report is None:
         return "No report of this model lies beside these scores: how good it is, they do not say."
     auroc, pairs = found.report["auroc"], plural(found.report["pairs"], "held-out pair")
-    return f"What the report says of this model: \u201c{found.report['verdict']['title']}\u201d, AUROC " + (
-        f"{estimate(auroc)} on {pairs} of promoters and matched decoys."
+    verdict = found.report["verdict"]["title"].removesuffix(".")
+    return (
+        f"The report says of this model: \u201c{verdict}\u201d; its AUROC is {estimate(auroc)} on {pairs} of promoters "
+        "and matched decoys."
     )
 
 
@@ -158,14 +160,12 @@ def _seen_sentence(found: Predictions) -> str:
     if counts is None:
         return "Sequences of a FASTA file bear no places: which of them the model was trained on cannot be said."
     total = sum(counts.values())
-    seen = {what: counts[what] for what in SEEN if what != UNSEEN and counts[what]}
-    if not seen:
+    told = [f"{integer(counts[what])} in sequence that {words}" for what, words in _MET.items() if counts[what]]
+    if not told:
         return "No window lies in sequence that the model was trained on."
-    told = listing([f"{integer(count)} of {integer(total)} windows in sequence that was {_WORDS[what]}"
-                    for what, count in seen.items()])  # fmt: skip
     return (
-        f"Warning: {told}. Scores of sequence that a model has met are more certain than they should be; only those of "
-        f"the other {integer(counts[UNSEEN])} are of sequence that is new to it."
+        f"Warning: of {plural(total, 'window')}, {listing(told)}. Scores of sequence that a model has met are more "
+        f"certain than they should be; only those of the other {integer(counts[UNSEEN])} are of sequence new to it."
     )
 
 
@@ -214,17 +214,17 @@ def top_table(found: Predictions) -> Table:
     """The highest scores, in the file's order where they are equal."""
     rows = found.known.sort_values("probability", ascending=False, kind="stable").head(TOP)
     cells = []
-    for rank, row in enumerate(rows.to_dict("records"), start=1):
+    for row in rows.to_dict("records"):
         place = f"{row.get('chrom', row['name'])}:{integer(row['start'])}-{integer(row['end'])}"
         more = [row["name"], row["strand"]] if found.has_places else []
-        last = [_WORDS[row["seen"]]] if found.has_places else []
-        cells.append([str(rank), place, *more, number(row["probability"], 4), *last])
+        last = [row["seen"]] if found.has_places else []
+        cells.append([place, *more, number(row["probability"], 4), *last])
     if found.has_places:
-        columns = ["Rank#", "Locus", "Name", "Strand", "Probability#", "Of the model"]
+        columns = ["Locus", "Name", "Strand", "Probability#", "Seen in"]
         note = "Coordinates as in BED: 0-based, the end not included. What was scored is the window around the centre."
     else:
         columns, note = (
-            ["Rank#", "Window in its sequence", "Probability#"],
+            ["Window in its sequence", "Probability#"],
             "Coordinates are 0-based, the end not included.",
         )
     return Table(f"The {plural(len(cells), 'highest score')}", columns, cells, note)
@@ -249,10 +249,17 @@ def count_tables(found: Predictions) -> list[Table]:
             scores = bins.loc[bins["seen"] == what, "probability"]
             median = number(float(scores.median()) if len(scores) else None)
             count = record["seen"][what]
-            seen.append([_WORDS[what], integer(count), percent(count / total, 1), median])
+            seen.append([what, integer(count), percent(count / total, 1), median])
         held = "; ".join(f"{split}: {where}" for split, where in record["held"].items())
         note = f"One base of a window is enough. In the order given, where several hold. The splits: {held}."
-        tables.append(Table("What the model saw of these sequences", ["", "Windows#", "Share#", "Median#"], seen, note))
+        tables.append(
+            Table(
+                "What the model saw of these sequences",
+                ["Seen in", "Windows#", "Share#", "Median probability#"],
+                seen,
+                note,
+            )
+        )
     return tables
 
 
