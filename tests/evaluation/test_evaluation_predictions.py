@@ -26,7 +26,7 @@ from genocontrast.training.model import Model, load_model, predict
 
 WIDTH = 60
 SEGMENTS = [("chr1", 0, 1000, "train"), ("chr1", 1200, 2000, "test"), ("chr2", 0, 900, "validation")]
-# of each kind one: trained on, one base across the border of it, in the gap, held out, at an end, validation, and mostly N
+# trained on, one base of it, in the gap, held out, at an end, held out, validation, mostly N, beside a held-out one
 PLACES = [("chr1", 400, 500), ("chr1", 1019, 1039), ("chr1", 1090, 1110), ("chr1", 1500, 1900), ("chr1", 1990, 2000),
           ("chr1", 1480, 1500), ("chr2", 100, 101), ("chr3", 200, 260), ("chr1", 1655, 1705)]  # fmt: skip
 SEEN = ["training", "training", "no", "no", "no", "no", "validation", "no", "no"]
