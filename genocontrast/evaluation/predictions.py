@@ -244,7 +244,7 @@ def _kept(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _facts(rows: pd.DataFrame, scorer: Scorer, given: Scored) -> dict[str, Any]:
-    width = scorer.model.width
+    model, width = scorer.model, scorer.model.width
     facts = {
         **given.facts,
         "windows": len(rows),
@@ -253,6 +253,14 @@ def _facts(rows: pd.DataFrame, scorer: Scorer, given: Scored) -> dict[str, Any]:
         "seen": {what: int((rows["seen"] == what).sum()) for what in SEEN} if "seen" in rows else None,
         "width": width,
         "one_strand": scorer.one_strand,
+        "model": {
+            # a convolution bears no name
+            "encoder": model.network.architecture.get("encoder", "convolution"),
+            "strands": model.network.strand,
+            "seed": model.provenance.get("config", {}).get("seed"),
+            "temperature": round(model.temperature, 6),
+            "trained_with_genocontrast": model.provenance.get("genocontrast"),
+        },
     }
     if facts["kind"] == "sequences":
         # a window that does not begin with its sequence leaves some of it out

@@ -29,7 +29,7 @@ from genocontrast.report.page import PAGE as REPORT
 from genocontrast.report.page import SUMMARY, fill
 from genocontrast.report.svg import DECOY, PROMOTER, Panel, draw, line_label, ticks
 from genocontrast.report.tables import Table
-from genocontrast.report.wording import estimate, integer, listing, number, percent, plural
+from genocontrast.report.wording import NOTHING, estimate, integer, listing, number, percent, plural
 
 PAGE = "page.html"
 TEMPLATE = "predictions.html.j2"
@@ -86,7 +86,7 @@ def write_page(config: Config, results: Path, name: str) -> Path:
         Section("top", "Highest scores", [Block("tables", [top_table(found)])]),
         Section("counts", "What was scored", [Block("tables", count_tables(found))]),
         Section("limits", "Limits", [Block("bullets", limits(found))]),
-        Section("provenance", "Provenance", [Block("tables", [input_table(found.record)])]),
+        Section("provenance", "Provenance", [Block("tables", [model_table(found.record), input_table(found.record)])]),
     ]
     files = [SCORES, *([TRACK] if found.has_places else []), RECORD]
     text = fill(
@@ -164,9 +164,13 @@ def _seen_sentence(found: Predictions) -> str:
     if not told:
         return "No window lies in sequence that the model was trained on."
     return (
-        f"Warning: of {plural(total, 'window')}, {listing(told)}. Scores of sequence that a model has met are more "
-        f"certain than they should be; only those of the other {integer(counts[UNSEEN])} are of sequence new to it."
+        f"Warning: among {plural(total, 'window')} are {listing(told)}. Scores of sequence that a model has met "
+        f"are more certain than they should be; only those of the other {integer(counts[UNSEEN])} are of sequence new to it."
     )
+
+
+def _seen(what: str) -> str:
+    return "not seen" if what == UNSEEN else what
 
 
 def histogram(found: Predictions) -> Panel:
@@ -207,7 +211,7 @@ def prevalence_sentence(record: dict[str, Any]) -> str:
     given = record["provenance"]["config"]["prevalence"]
     if given is None:
         return "Probabilities are for a file of which one half are promoters, as in training."
-    return f"Probabilities are for a file of which {percent(given, 2)} are promoters."
+    return f"Probabilities are for a file of which {100 * given:g} % are promoters."
 
 
 def top_table(found: Predictions) -> Table:
@@ -217,7 +221,7 @@ def top_table(found: Predictions) -> Table:
     for row in rows.to_dict("records"):
         place = f"{row.get('chrom', row['name'])}:{integer(row['start'])}-{integer(row['end'])}"
         more = [row["name"], row["strand"]] if found.has_places else []
-        last = [row["seen"]] if found.has_places else []
+        last = [_seen(row["seen"])] if found.has_places else []
         cells.append([place, *more, number(row["probability"], 4), *last])
     if found.has_places:
         columns = ["Locus", "Name", "Strand", "Probability#", "Seen in"]
@@ -249,7 +253,7 @@ def count_tables(found: Predictions) -> list[Table]:
             scores = bins.loc[bins["seen"] == what, "probability"]
             median = number(float(scores.median()) if len(scores) else None)
             count = record["seen"][what]
-            seen.append([what, integer(count), percent(count / total, 1), median])
+            seen.append([_seen(what), integer(count), percent(count / total, 1), median])
         held = "; ".join(f"{split}: {where}" for split, where in record["held"].items())
         note = f"One base of a window is enough. In the order given, where several hold. The splits: {held}."
         tables.append(
@@ -283,6 +287,19 @@ def limits(found: Predictions) -> list[str]:
         said.append("Copies of training sequence elsewhere in the genome count as new here, though the model has "
                     "seen their like.")  # fmt: skip
     return said
+
+
+def model_table(record: dict[str, Any]) -> Table:
+    """Which model gave the scores."""
+    model = record["model"]
+    rows = [[what.replace("_", " "), NOTHING if value is None else str(value)] for what, value in model.items()]
+    rows += [["window, bp", integer(record["width"])], ["prevalence", _prevalence(record)]]
+    return Table("Model", ["What", "Value"], rows)
+
+
+def _prevalence(record: dict[str, Any]) -> str:
+    given = record["provenance"]["config"]["prevalence"]
+    return "one half" if given is None else str(given)
 
 
 def input_table(record: dict[str, Any]) -> Table:

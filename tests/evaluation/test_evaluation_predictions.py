@@ -43,7 +43,8 @@ def folder(tmp_path, monkeypatch):
     for strand in ("tied", "free"):
         torch.manual_seed(1)
         network = StrandEncoder(strand, width=4, depth=1, dim=4).eval()
-        record = {"inputs": {"genome": {"file": "genome.fa", "sha256": checksum("genome.fa")}}}
+        inputs = {"genome": {"file": "genome.fa", "sha256": checksum("genome.fa")}}
+        record = {"genocontrast": "0.1", "config": {"seed": 4}, "inputs": inputs}
         model = Model(network, WIDTH, {"train": ["chr1"], "validation": ["chr2"]}, record)
         model.save(Path("results") / strand / "training" / "model")
         records = [dict(zip(("chrom", "start", "end", "split"), row, strict=True)) for row in SEGMENTS]
@@ -76,6 +77,8 @@ def test_regions_are_scored_and_said_to_be_seen_or_not(folder):
     assert (record["windows"], record["mostly_n"], record["cut"], record["longer"]) == (9, 1, 1, 2)
     assert table["mostly_n"].tolist() == [place[0] == "chr3" for place in PLACES]
     assert set(record["provenance"]["inputs"]) == {"genome", "model", "model_config", "set", "splits"}
+    told = {"encoder": "convolution", "strands": "tied", "seed": 4, "temperature": 1.0}
+    assert record["model"] == {**told, "trained_with_genocontrast": "0.1"}
     assert record["scores"]["sha256"] == checksum(out / "scores.tsv")
 
 

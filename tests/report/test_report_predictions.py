@@ -44,6 +44,7 @@ def write_set(results, rows=None, **facts):
     inputs = {"genome": {"file": "g.fa", "sha256": "cd" * 32}, "model": MODEL, "set": {"file": "x.bed", "sha256": "e"}}
     record = {
         **{"kind": "regions", "set": "mine", "rows": 123, "windows": len(rows), "mostly_n": 1, "cut": 4, "longer": 120},
+        "model": {"encoder": "convolution", "strands": "tied", "seed": 7, "trained_with_genocontrast": None},
         **{"seen": seen, "width": 300, "one_strand": False, "renamed": {}},
         "skipped": [{"reason": "on sequences that the genome does not have", "count": 3}],
         "held": {"train": "1", "validation": "2"},
@@ -78,8 +79,8 @@ def test_the_first_screen_says_how_good_the_model_is_and_what_it_has_seen(page):
     assert "120 regions of mine, scored with the model of demo" in text
     assert "\u201cThe model beats every simpler explanation tested\u201d; its AUROC is 0.871 (0.850 to 0.890)" in text
     assert (
-        "Warning: of 120 windows, 60 in sequence that the model was trained on and 20 in sequence that stopped and "
-        "calibrated its training." in text
+        "Warning: among 120 windows are 60 in sequence that the model was trained on and 20 in sequence that stopped "
+        "and calibrated its training." in text
     )
     assert "only those of the other 40 are of sequence new to it" in text
     assert "1 window of more than half N" in text
@@ -93,7 +94,7 @@ def test_the_top_table_lists_the_highest_that_are_not_n(page):
     tree = html5lib.parse(page, namespaceHTMLElements=False)
     cells = [["".join(cell.itertext()) for cell in row] for row in tree.findall(".//section[@id='top']//tbody/tr")]
     expected = [
-        [f"1:{row.start:,}-{row.end:,}", row.name, ".", f"{row.probability:.4f}", row.seen]
+        [f"1:{row.start:,}-{row.end:,}", row.name, ".", f"{row.probability:.4f}", row.seen.replace("no", "not seen")]
         for row in rows.itertuples(index=False)
     ]
     assert cells == expected
@@ -114,6 +115,9 @@ def test_counts_files_and_checksums_are_given(page):
     assert re.search(r"training 60 50\.0 % [\d.]+ pretraining 0 0\.0 % \u2013 validation 20 16\.7 %", text)
     assert f"model model.safetensors {'ab' * 32}" in text
     assert "one half are promoters" in text
+    assert (
+        "encoder convolution seed 7 strands tied trained with genocontrast \u2013 window, bp 300 prevalence one half"
+    ) in text
 
 
 @pytest.mark.parametrize("model", [None, {"file": "model.safetensors", "sha256": "other"}])
@@ -164,6 +168,7 @@ def test_hostile_names_stay_names(tmp_path, kind):
     assert outline.tags.count("script") == 2
     assert "img" not in outline.tags
     assert words(page).count("window.pwned=1") >= 2 * TOP
+    assert "of which 1 % are promoters" in words(page)
 
 
 def test_names_that_pandas_takes_for_missing_stay_names(tmp_path):
