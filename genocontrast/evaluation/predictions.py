@@ -281,7 +281,7 @@ def write_track(path: PathLike, windows: pd.DataFrame, sizes: dict[str, int]) ->
     """
     import pyBigWig
 
-    rows_of = windows.reset_index(drop=True).groupby("chrom", sort=False, observed=True).indices
+    rows_of = windows.groupby("chrom", sort=False, observed=True).indices
     with atomic(path) as temporary, closing(pyBigWig.open(str(temporary), "w")) as file:
         file.addHeader(list(sizes.items()))
         for chrom in sizes:

@@ -165,7 +165,8 @@ def _seen_sentence(found: Predictions) -> str:
         return "No window lies in sequence that the model was trained on."
     return (
         f"Warning: among {plural(total, 'window')} are {listing(told)}. Scores of sequence that a model has met "
-        f"are more certain than they should be; only those of the other {integer(counts[UNSEEN])} are of sequence new to it."
+        f"are more certain than they should be; only those of the other {integer(counts[UNSEEN])} are of sequence new "
+        "to it."
     )
 
 
