@@ -47,6 +47,14 @@ def call(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
 
 
+def snakemake(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        cwd=folder, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+
+
 def options(files):
     given = ["--fasta", files["fasta"], "--promoters", files["promoters"]]
     given += [part for path in files["open_chromatin"] for part in ("--open-chromatin", path)]
@@ -64,16 +72,16 @@ def test_a_folder_in_which_the_workflow_runs(files, tmp_path):
     assert "cd 'my cells'\"'\"' data'" in finished.stdout
     assert listed(folder) == sorted([CONFIG, "genes.gtf", PROFILE, SNAKEFILE])
     folder = folder.rename(tmp_path / "moved")
-    planned = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--printshellcmds"],
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
-        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    planned = snakemake(folder, "--dry-run", "--printshellcmds")
     assert planned.returncode == 0, planned.stderr
     for job in ("genome", "negatives", "kmers", "training", "evaluation", "report", "everything"):
         assert any(line.split() == [job, "1"] for line in planned.stdout.splitlines()), job
     assert "--config results/cells/config.json" in planned.stdout
     assert "workflow/profiles/default" in planned.stderr
+    # a dry run does not reach what all rules read: the configuration that is written when a run starts
+    begun = snakemake(folder, "genome")
+    assert begun.returncode == 0, begun.stderr
+    assert (folder / "results" / "cells" / "genome" / "genome.json").is_file()
     again = call(tmp_path, folder.name, "--name", "cells", *options(files))
     assert again.returncode == 3
     assert "config.yaml: the file exists, and is never overwritten" in again.stderr
