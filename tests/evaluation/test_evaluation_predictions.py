@@ -18,7 +18,8 @@ from genocontrast.config import parse_config
 from genocontrast.encoders import StrandEncoder
 from genocontrast.errors import ConfigError, FileFormatError, GenocontrastWarning, ModelError, NamingError, RegionError
 from genocontrast.evaluation import predictions
-from genocontrast.evaluation.predictions import highest, run
+from genocontrast.evaluation.predictions import run
+from genocontrast.evaluation.score_track import highest
 from genocontrast.evaluation.scoring import Scorer
 from genocontrast.genome import Genome, read_regions
 from genocontrast.sequence import decode, encode, reverse_complement
