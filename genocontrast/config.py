@@ -449,6 +449,19 @@ class EvaluationConfig(Section):
     training itself, and nothing else is computed with these models."""
 
 
+_SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class PredictionConfig(Section):
+    """Regions and sequences of your own to score with this data set's model."""
+
+    regions: dict[_SetName, FilePath] = {}
+    """By name, a BED, narrowPeak, GFF3 or GTF file on this genome, or a FASTA file (.fa, .fasta, .fna) of any
+    sequences; the scores of each go to results/<name>/predictions/<its name>/."""
+    prevalence: float | None = Field(None, gt=0, lt=1)
+    """Share of promoters among what is scored, which its probabilities are for; null: one half, as in training."""
+
+
 class ReportConfig(Section):
     """The HTML report."""
 
@@ -479,6 +492,7 @@ class Config(Section):
     kmers: KmersConfig = KmersConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    prediction: PredictionConfig = PredictionConfig()
     report: ReportConfig = ReportConfig()
     downloads: dict[FilePath, Download] = {}
     """Inputs to fetch before a run, by the path at which the other settings name them: `{url: ..., sha256: ...}`."""

@@ -6,7 +6,7 @@ import warnings
 
 import typer
 
-from genocontrast.cli import evaluation, genome, kmers, negatives, report, training
+from genocontrast.cli import evaluation, genome, init, kmers, negatives, report, training
 from genocontrast.errors import GenocontrastError, GenocontrastWarning
 from genocontrast.version import __version__
 
@@ -19,6 +19,7 @@ main = typer.Typer(
 )
 for stage in (genome, negatives, kmers, training, evaluation, report):
     main.add_typer(stage.app, name=stage.__name__.rsplit(".", 1)[-1], help=stage.__doc__)
+main.command("init")(init.init)
 
 
 @main.callback(invoke_without_command=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genocontrast.cli.options import ConfigFile, Positive, Results, results_folder, stage_app
+from genocontrast.cli.options import ConfigFile, Positive, PredictionSet, Results, results_folder, stage_app
 from genocontrast.config import EvaluationConfig
 
 app = stage_app("evaluation", "Metrics with intervals, baselines, strand audit, genome scan, embeddings and motifs.")
@@ -104,3 +104,13 @@ def predict(
         predict_regions(model, regions, genome, out, prevalence)
     else:
         raise typer.BadParameter("give either --regions and --genome, or --fasta (with --tile, if wanted)")
+
+
+@app.command()
+def predictions(config: ConfigFile, name: PredictionSet, results: Results = None) -> None:
+    """Score a set of `prediction.regions` with this data set's model: scores.tsv and .json, and of regions .bw."""
+    from genocontrast.config import load_config
+    from genocontrast.evaluation.predictions import run
+
+    settings = load_config(config)
+    run(settings, results_folder(results, settings.name), name)

@@ -19,6 +19,8 @@ Positive = Annotated[
     typer.Option("--positive", help="Label, file or folder of the positive class.", show_default="1, positive"),
 ]
 
+PredictionSet = Annotated[str, typer.Option("--set", help="Name of one of the files in prediction.regions.")]
+
 
 def results_folder(results: Path | None, name: str) -> Path:
     """The folder given, or results/<name> below the working folder."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genocontrast.cli.options import ConfigFile, Results, results_folder, stage_app
+from genocontrast.cli.options import ConfigFile, PredictionSet, Results, results_folder, stage_app
 
 app = stage_app("report", "Write one self-contained HTML page and its figures' data.")
 
@@ -28,3 +28,13 @@ def compare(
     from genocontrast.report.compare import write_comparison
 
     typer.echo(write_comparison(results, out))
+
+
+@app.command()
+def predictions(config: ConfigFile, name: PredictionSet, results: Results = None) -> None:
+    """Write the page on a set of `prediction.regions` (after `evaluation predictions`)."""
+    from genocontrast.config import load_config
+    from genocontrast.report.predictions import write_page
+
+    settings = load_config(config)
+    typer.echo(write_page(settings, results_folder(results, settings.name), name))

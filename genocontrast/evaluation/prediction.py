@@ -21,7 +21,7 @@ from genocontrast.evaluation.scoring import Scorer, mostly_n
 from genocontrast.genome.encoding import read_packed
 from genocontrast.genome.fasta import Genome
 from genocontrast.genome.regions import read_regions, resize
-from genocontrast.sequence import CODE_BITS, N_CODE, Codes
+from genocontrast.sequence import CODE_BITS, N_CODE, Codes, one_strand
 
 _log = logging.getLogger(__name__)
 _REGION_COLUMNS = ["chrom", "start", "end", "name", "strand"]
@@ -148,7 +148,7 @@ def sequence_windows(fasta: PathLike, width: int, rows: int, tile: int | None = 
     ends: list[int] = []
     waiting: list[Codes] = []
     for name, codes in _sequences(fasta):
-        places = window_starts(len(codes), width, tile)
+        places = window_starts(codes, width, tile)
         for first in range(0, len(places), rows):
             here = places[first : first + rows]
             names += [name] * len(here)
@@ -167,11 +167,16 @@ def _sequences(fasta: PathLike) -> Iterator[tuple[str, Codes]]:
         yield name, np.frombuffer(b"".join(packed for _, packed in pieces), np.uint8) & CODE_BITS
 
 
-def window_starts(length: int, width: int, tile: int | None = None) -> NDArray[np.int64]:
-    """Where windows begin in a sequence: around its centre, or every `tile` bp and at its end, shape=(n,)."""
-    if tile is None or length <= width:
-        return np.array([length // 2 - width // 2])
-    return np.union1d(np.arange(0, length - width + 1, tile), [length - width])
+def window_starts(codes: Codes, width: int, tile: int | None = None) -> NDArray[np.int64]:
+    """Where windows begin in a sequence: around its centre, or every `tile` bp and at its end, shape=(n,).
+
+    Where sequence and window differ by an odd number of bases, two windows are as central: it is that which lies nearer
+    to the beginning of the strand that sorts first, so that both strands of a sequence have one window.
+    """
+    if tile is None or len(codes) <= width:
+        start, odd = divmod(len(codes) - width, 2)
+        return np.array([start + int(odd and one_strand(codes[None])[1][0])])
+    return np.union1d(np.arange(0, len(codes) - width + 1, tile), [len(codes) - width])
 
 
 def cut(codes: Codes, starts: NDArray[np.int64], width: int) -> Codes:

@@ -20,7 +20,7 @@ from genocontrast.evaluation.prediction import cut, predict_regions, predict_seq
 from genocontrast.evaluation.score_files import score_file
 from genocontrast.evaluation.scoring import Scorer
 from genocontrast.genome import Genome, read_regions
-from genocontrast.sequence import decode, encode, gc_fraction, reverse_complement
+from genocontrast.sequence import decode, encode, gc_fraction, one_strand, reverse_complement
 from genocontrast.training.model import Model, predict
 
 WIDTH = 20
@@ -136,7 +136,8 @@ def test_sequences_of_any_length(files):
     predict_sequences(files / "tied", files / "s.fa", files / "s.tsv")
     table = pd.read_csv(files / "s.tsv", sep="\t")
     assert table.iloc[:, :3].to_numpy().tolist() == [["short", 0, 7], ["long", 13, 33]]
-    padded = "N" * 7 + texts["short"] + "N" * 6
+    flipped = decode(reverse_complement(encode(texts["short"]))) < texts["short"]
+    padded = "N" * (6 + (not flipped)) + texts["short"] + "N" * (6 + flipped)
     windows = np.stack([encode(padded), encode(texts["long"][13:33])])
     np.testing.assert_allclose(table["probability"], model.score_codes(windows), rtol=1e-5)
     assert table["mostly_n"].tolist() == [True, False]
@@ -150,9 +151,9 @@ def test_sequences_of_any_length(files):
 
 @given(st.integers(1, 60), st.integers(4, 30), st.none() | st.integers(1, 40))
 def test_windows_lie_within_and_tiles_leave_no_base_out(length, width, tile):
-    starts = window_starts(length, width, tile)
-    assert (np.diff(starts) > 0).all()
     codes = np.arange(length, dtype=np.uint8) % 4
+    starts = window_starts(codes, width, tile)
+    assert (np.diff(starts) > 0).all()
     windows = cut(codes, starts, width)
     assert windows.shape == (len(starts), width)
     for start, window in zip(starts, windows, strict=True):
@@ -165,6 +166,16 @@ def test_windows_lie_within_and_tiles_leave_no_base_out(length, width, tile):
             assert {at for start in starts for at in range(start, start + width)} == set(range(length))
     else:
         assert (windows[0] < 4).sum() == length
+
+
+@given(st.text("ACGT", min_size=1, max_size=40), st.integers(4, 30))
+def test_the_central_window_is_of_the_same_bases_on_both_strands(text, width):
+    forward = encode(text)
+    reverse = reverse_complement(forward)
+    windows = [cut(codes, window_starts(codes, width), width) for codes in (forward, reverse)]
+    assert (one_strand(windows[0])[0] == one_strand(windows[1])[0]).all()
+    first = int(window_starts(forward, width)[0])
+    assert abs(2 * first + width - len(text)) <= 1
 
 
 @pytest.mark.parametrize("rows", [10, 1000])
