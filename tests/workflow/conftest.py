@@ -41,6 +41,7 @@ def quick_config(demo_config):
     config = yaml.safe_load(yaml.safe_dump(demo_config)) | {"name": "quick"}
     config["training"] = {"width": 8, "depth": 1, "epochs": 2, "surrogate_weight": 0}
     config["evaluation"] |= {"bootstraps": 100, "kmer_space": False, "scan": False, "motifs": 2}
+    config["prediction"] = {"regions": {"peaks": "resources/simulated/peaks.narrowPeak"}}
     return config
 
 

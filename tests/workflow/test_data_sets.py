@@ -5,6 +5,7 @@ import http.server
 import json
 import threading
 
+import pandas as pd
 import pytest
 from workflow_runs import ROOT, artefacts_in
 
@@ -29,6 +30,16 @@ def test_each_data_set_has_its_own_settings(quick_folder):
     assert [path.is_file() for path in scans] == [False, True]
     weights = "training/model/model.safetensors"
     assert len({artefacts_in(quick_folder / "results" / name)[weights] for name in ("quick", "other")}) == 2
+
+
+def test_what_the_user_asks_to_score_is_scored(quick_folder):
+    folder = quick_folder / "results/quick/predictions/peaks"
+    peaks = (quick_folder / "resources/simulated/peaks.narrowPeak").read_text().splitlines()
+    scores = pd.read_csv(folder / "scores.tsv", sep="\t", comment="#")
+    assert len(scores) == len(peaks)
+    assert scores["probability"].between(0, 1).all()
+    assert (folder / "scores.bw").stat().st_size > 1000
+    assert "peaks" in (folder / "page.html").read_text()
 
 
 def test_artefacts_name_no_machine_and_no_time(quick_folder):

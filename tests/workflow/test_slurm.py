@@ -18,7 +18,7 @@ TOOL = """#!/usr/bin/env bash
 # Stands before the real command: says what Slurm gave the job, and fails the first time that decoys are matched.
 told=$(scontrol show job "$SLURM_JOB_ID" --oneliner)
 memory=$(grep -o 'MinMemoryNode=[^ ]*' <<<"$told")
-echo "$1 $2 cpus=$SLURM_CPUS_PER_TASK $memory gpu=$(grep -c 'gres/gpu' <<<"$told")" >> {folder}/given.txt
+echo "$1 $2 cpus=$SLURM_CPUS_PER_TASK $memory gpu=$(grep -c 'gres:gpu:1' <<<"$told")" >> {folder}/given.txt
 if [ "$1 $2" = "negatives run" ] && [ ! -e {folder}/failed ]; then
   touch {folder}/failed
   echo "killed for want of memory"
@@ -69,7 +69,9 @@ def on_slurm(folder, config):
         "--default-resources",
         "runtime=5",
     )
-    options += ("--set-resources", "training:gpu=1", "training_tier:gpu=0")
+    # this Slurm's only partition takes jobs of up to an hour
+    brief = ("negatives", "training", "training_tier", "evaluation_without_scan", "report", "prediction")
+    options += ("--set-resources", "training:gres=gpu:1", *(f"{rule}:runtime=5" for rule in brief))
     environment = environment_of()
     return command_of(folder, config, *options), {**environment, "PATH": f"{tools}{os.pathsep}{environment['PATH']}"}
 
@@ -87,7 +89,7 @@ def test_a_run_that_is_killed_on_a_cluster_ends_as_if_nothing_had_happened(slurm
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as run:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 150
         while time.monotonic() < deadline and run.poll() is None:
             if given.is_file() and "training run" in given.read_text():
                 break

@@ -9,6 +9,7 @@ from snakemake.utils import validate
 from genocontrast.artefacts import read_json, write_json
 from genocontrast.config import AUDITED_TIERS
 from genocontrast.datasets import SHEET, parse_datasets
+from genocontrast.evaluation.predictions import is_sequences
 from genocontrast.needs import artefacts, files
 
 # our own check first: its errors name the key, the value and the remedy
