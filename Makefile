@@ -56,6 +56,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	@$(if $(TORCH_INDEX),.venv/bin/python -m pip install --quiet --disable-pip-version-check --index-url $(TORCH_INDEX) $(TORCH))
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,report,notebook,dev]'
+	@echo "compiling the comparison of motifs, once"
+	@.venv/bin/python -c 'from genocontrast.evaluation import database, naming; known = database.read_motifs(database.shipped_selection()); naming.match_motifs([known[0].matrix], known)'
 	@touch $@
 
 bedtools:

@@ -79,7 +79,7 @@ def test_a_folder_in_which_the_workflow_runs(files, tmp_path):
     assert "--config results/cells/config.json" in planned.stdout
     assert "workflow/profiles/default" in planned.stderr
     # a dry run does not reach what all rules read: the configuration that is written when a run starts
-    begun = snakemake(folder, "genome")
+    begun = snakemake(folder, "results/cells/genome/genome.json")
     assert begun.returncode == 0, begun.stderr
     assert (folder / "results" / "cells" / "genome" / "genome.json").is_file()
     again = call(tmp_path, folder.name, "--name", "cells", *options(files))

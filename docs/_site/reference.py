@@ -25,6 +25,7 @@ PACKAGES = {
     "report": "Report",
 }
 """Package -> title of its page."""
+TOP = "reference/top.md"
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,30 @@ def package_page(package: str, title: str) -> str:
     return head + "\n".join(f"::: {path}\n" for path in names_of(package).values())
 
 
+def homes_of_names() -> dict[str, str]:
+    """Page on which each public name is explained, by where it is defined."""
+    return {path: page_of(package) for package in PACKAGES for path in names_of(package).values()}
+
+
+def top_names() -> dict[str, str]:
+    """Names of `import genocontrast as gct` that no package of `PACKAGES` has, and where each is defined."""
+    import genocontrast
+
+    values = {name: getattr(genocontrast, name) for name in genocontrast.__all__ if name != "__version__"}
+    paths = {name: f"{value.__module__}.{value.__qualname__}" for name, value in values.items()}
+    return {name: path for name, path in paths.items() if path not in homes_of_names()}
+
+
+def top_page() -> str:
+    """The page of these names."""
+    return "# Configuration and simulation\n\n" + "\n".join(f"::: {path}\n" for path in top_names().values())
+
+
 def index_page() -> str:
     """The names of `import genocontrast as gct`, and the page that each one is explained on."""
     import genocontrast
 
-    homes = {path: page_of(package) for package in PACKAGES for path in names_of(package).values()}
+    homes = homes_of_names() | dict.fromkeys(top_names().values(), TOP)
     lines = ["# Reference", "", "Names of `import genocontrast as gct`; each page has those of its package too.", ""]
     for name in genocontrast.__all__:
         value = getattr(genocontrast, name)
@@ -146,6 +166,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the reference."""
     made = {page_of(package): package_page(package, title) for package, title in PACKAGES.items()}
     made["reference/index.md"] = index_page()
+    made[TOP] = top_page()
     made["reference/commands.md"] = commands_page()
     made["reference/errors.md"] = errors_page(Path(config.config_file_path).parent / "genocontrast")
     for page, text in made.items():

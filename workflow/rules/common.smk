@@ -87,6 +87,18 @@ def first_of_its_genome(wildcards):
     return ancient(f"results/{first}/genome/genome.json")
 
 
+def prediction_sets(wanted):
+    """Pattern of the names, in any data set, of what is regions (False) or sequences (True)."""
+    return only(
+        {
+            name
+            for settings in DATASETS.values()
+            for name, path in settings.prediction.regions.items()
+            if is_sequences(path) is wanted
+        }
+    )
+
+
 def growing(amount):
     """More with every attempt: a job that was killed for want of it has a chance in the next."""
     return lambda wildcards, attempt: amount * attempt

@@ -1,18 +1,5 @@
 """Scores of the user's own regions and sequences."""
 
-
-def prediction_sets(wanted):
-    """Pattern of the names, in any data set, of what is regions (False) or sequences (True)."""
-    return only(
-        {
-            name
-            for settings in DATASETS.values()
-            for name, path in settings.prediction.regions.items()
-            if is_sequences(path) is wanted
-        }
-    )
-
-
 SCORED = multiext(
     "results/{dataset}/predictions/{set}/", "scores.tsv", "scores.json", "page.html"
 )
