@@ -34,6 +34,7 @@ FILES = [
     "predictions.bed",
     "predictions.parquet",
     "scan.json",
+    "shortcut.json",
 ]
 
 

@@ -60,7 +60,7 @@ def test_every_figure_is_drawn(browser, page, scheme):
     show(browser, page, scheme=scheme)
     seen = picture(browser)
     drawings = browser.execute_script(DRAWINGS)
-    assert len(drawings) == 33
+    assert len(drawings) == 34
     for label, left, top, width, height in drawings:
         drawing = seen[int(top) : int(top + height), int(left) : int(left + width)]
         background = drawing[1, -2]

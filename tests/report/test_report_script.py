@@ -165,7 +165,7 @@ def test_every_figure_saves_its_data_and_its_drawing(shown, page):
     names = shown.execute_script(
         "return [...document.querySelectorAll('[data-figure]')].filter(f => f.offsetParent).map(f => f.dataset.figure)"
     )
-    assert len(names) == len(set(names)) == 25
+    assert len(names) == len(set(names)) == 26
     for name in names:
         selector = f"[data-figure='{name}']"
         file, kind, text = saved(shown, selector, "TSV")
