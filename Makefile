@@ -1,7 +1,7 @@
 # Two commands: `make demo` (a promoter report on a simulated genome) and `make test`.
 #   PYTHON=python3.12        interpreter to build .venv with (3.11 to 3.13)
 #   TORCH_INDEX=https://...  package index to take torch from, for instance one with CPU-only wheels
-#   CORES=2                  cores for the workflow
+#   CORES=2                  cores for the workflow and the tests
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -14,7 +14,7 @@ TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 NEEDED_GB := 6
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo run test test-gpu lint docs setup bedtools schema clean
+.PHONY: help demo run test test-slow test-gpu lint docs setup bedtools schema clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -26,8 +26,11 @@ run: setup ## Run the workflow with CONFIG=your.yaml
 	@snakemake --cores $(CORES) --configfile $(CONFIG)
 	@genocontrast report headline --config $(CONFIG)
 
-test: setup lint docs ## Lint, format, types, workflow checks, documentation and the test suite
-	@pytest
+test: setup lint docs ## Lint, format, types, workflow checks, documentation and the test suite (10 minutes)
+	@pytest -n $(CORES) --dist loadgroup -m "not slow"
+
+test-slow: setup ## The tests that run the workflow from beginning to end, kill it, and run it on Slurm (half an hour)
+	@pytest -n $(CORES) --dist loadgroup -m slow
 
 test-gpu: setup ## Check the CUDA path on this machine's device; figures go to benchmarks/info_nce_cuda.json
 	@.venv/bin/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { echo "error: torch sees no CUDA device; on a machine that has one, install a CUDA build of torch into .venv"; exit 1; }

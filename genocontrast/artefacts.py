@@ -6,6 +6,7 @@ inputs give the same bytes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -22,26 +23,47 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genocontrast.errors import FileFormatError
+from genocontrast.errors import FileFormatError, GenocontrastError, OutputError
 from genocontrast.version import __version__
 
 PathLike = str | os.PathLike[str]
 _METADATA_KEY = b"genocontrast"
+_PARTIAL = ".partial-"
+_NO_SPACE = 1 << 16  # bytes; with less a disk is as good as full
+_FULL = {errno.ENOSPC: "no space is left on the disk", errno.EDQUOT: "the quota of disk space is used up"}
+_CLOSED = {errno.EROFS: "the file system is read-only", errno.EACCES: "no permission", errno.EPERM: "not permitted"}
+_REMEDY = "mend that, or write elsewhere; then run the same command again"
 
 
 @contextmanager
-def atomic(path: PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` on success, remove it on any failure."""
+def atomic(path: PathLike, room: int = 0) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` on success, remove it on any failure.
+
+    Parameters
+    ----------
+    path : path
+    room : int
+        Bytes that must be free before anything is written, for a writer that would not notice a full disk.
+
+    Raises
+    ------
+    OutputError
+        Where the disk is full, or the folder cannot be written to.
+    """
     final = Path(path)
     if final.is_dir():
         raise FileFormatError("a folder, not a file to write", path=path, remedy="name a file in it")
-    final.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.stem}.", suffix=final.suffix)
-    os.close(handle)
-    os.chmod(name, 0o644)
+    with _writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if room and shutil.disk_usage(final.parent).free < room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f"{_PARTIAL}{final.stem}.", suffix=final.suffix)
+        os.close(handle)
     try:
-        yield Path(name)
-        os.replace(name, final)
+        with _writing(final):
+            os.chmod(name, 0o644)
+            yield Path(name)
+            os.replace(name, final)
     finally:
         Path(name).unlink(missing_ok=True)
 
@@ -50,16 +72,53 @@ def atomic(path: PathLike) -> Iterator[Path]:
 def atomic_folder(path: PathLike) -> Iterator[Path]:
     """Like `atomic` for a whole folder: an older folder of that name is replaced only on success."""
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
-    folder.chmod(0o755)
+    with _writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{_PARTIAL}{final.name}."))
     try:
-        yield folder
-        if final.exists():
-            shutil.rmtree(final)
-        folder.rename(final)
+        with _writing(final):
+            folder.chmod(0o755)
+            yield folder
+            old = folder.with_name(f"{folder.name}.old")
+            if final.exists():
+                final.rename(old)  # aside and not away: a run killed while it removes leaves no half folder
+            folder.rename(final)
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing(final: Path) -> Iterator[None]:
+    """Turn what the surroundings do to a writer into an OutputError; libraries have many names for a full disk."""
+    try:
+        yield
+    except GenocontrastError:
+        raise
+    except Exception as error:
+        folder = next(each for each in final.absolute().parents if each.is_dir())
+        found = _FULL.get(getattr(error, "errno", None) or 0)
+        if found is None and isinstance(error, OSError) and Path(str(error.filename)).absolute().is_relative_to(folder):
+            found = _CLOSED.get(error.errno or 0)
+        if found is None and shutil.disk_usage(folder).free < _NO_SPACE:
+            found = _FULL[errno.ENOSPC]
+        if found is None:
+            raise
+        raise OutputError(f"it cannot be written: {found}", path=final, remedy=_REMEDY) from error
+
+
+def sweep(folder: PathLike) -> list[Path]:
+    """Remove what killed runs left half-written below a folder, in which nothing may be running; returns their paths.
+
+    Such files have hidden names of their own: no stage takes them for results.
+    """
+    left = sorted(Path(folder).rglob(f"{_PARTIAL}*"))
+    for path in left:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return left
 
 
 def checksum(path: PathLike) -> str:

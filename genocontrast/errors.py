@@ -50,6 +50,10 @@ class FileFormatError(GenocontrastError):
     """A file is missing, truncated or not in the format that it claims."""
 
 
+class OutputError(GenocontrastError):
+    """A result cannot be written: the disk is full, or the folder is closed to this user."""
+
+
 class NamingError(GenocontrastError):
     """Chromosome names of two files do not agree."""
 

@@ -5,6 +5,10 @@ import os
 import shutil
 from pathlib import Path
 
+# before anything loads torch: tests that run side by side would wait for one another's threads
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 from hypothesis import settings
 
@@ -25,6 +29,15 @@ BROWSER_FLAGS = (
     "disable-component-update",
     "host-resolver-rules=MAP * ~NOTFOUND",
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Where tests run side by side a file's stay together, as they share fixtures, and the longest begin first."""
+    items.sort(key=lambda item: not {"workflow", "slow"} & {mark.name for mark in item.iter_markers()})
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
+import errno
 import os
+import shutil
+from collections import namedtuple
 
 import pandas as pd
 import pytest
 
 from genocontrast import artefacts
-from genocontrast.errors import FileFormatError
+from genocontrast.errors import FileFormatError, OutputError
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
@@ -82,3 +85,53 @@ def test_truncated_parquet_is_named(tmp_path):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileFormatError, match=r"nowhere\.fa: no such file"):
         artefacts.checksum(tmp_path / "nowhere.fa")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space is left on the disk"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the quota of disk space is used up"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_file_and_the_remedy(tmp_path, error, words):
+    message = rf"x\.json: it cannot be written: {words}\n  remedy: "
+    with pytest.raises(OutputError, match=message) as told, artefacts.atomic(tmp_path / "x.json"):
+        raise error
+    assert told.value.__cause__ is error
+    assert not os.listdir(tmp_path)
+
+
+def test_a_library_that_does_not_name_the_full_disk_is_understood(tmp_path, monkeypatch):
+    """The disk is looked at while the half-written file still fills it."""
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(100, 100, 0 if os.listdir(folder) else 1 << 30))
+    with pytest.raises(OutputError, match="no space is left"), artefacts.atomic(tmp_path / "x.bin"):
+        raise RuntimeError("unexpected pos 704 vs 598")
+
+
+def test_other_failures_stay_what_they_are(tmp_path):
+    for error in (PermissionError(errno.EACCES, "Permission denied", "/elsewhere/x.fa"), RuntimeError("other")):
+        with pytest.raises(type(error)) as told, artefacts.atomic(tmp_path / "x.json"):
+            raise error
+        assert told.value is error
+
+
+def test_too_little_room_is_told_before_anything_is_written(tmp_path):
+    with pytest.raises(OutputError, match="no space is left"), artefacts.atomic(tmp_path / "x", room=1 << 60):
+        pytest.fail("the writer began")
+
+
+def test_what_killed_runs_left_is_swept_and_nothing_else(tmp_path):
+    artefacts.write_json(tmp_path / "stage" / "x.json", 1)
+    keep = tmp_path / "stage" / ".hidden"
+    keep.write_text("the user's")
+    begun = artefacts.atomic(tmp_path / "stage" / "y.json")
+    folder = artefacts.atomic_folder(tmp_path / "model")
+    with begun as first, folder as second:
+        (second / "weights").write_text("half")
+        assert artefacts.sweep(tmp_path) == sorted([first, second])
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [".hidden", "stage", "x.json"]
+        first.touch()
+        second.mkdir()
+    assert artefacts.sweep(tmp_path / "nowhere") == []

@@ -1,6 +1,7 @@
 """The command line: `genocontrast <stage> <verb>`. Options and one call each; the work is in the stages."""
 
 import logging
+import signal
 import sys
 import warnings
 
@@ -37,6 +38,8 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object, *
 
 def app() -> None:
     """Entry point: 0 done, 2 wrong usage, 3 bad input, 4 a gate failed; an unexpected error is a traceback and 1."""
+    # a scheduler asks a job to end before it kills it: what is half-written is removed on the way out
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     warnings.showwarning = _show_warning
     progress = logging.StreamHandler()
     progress.setFormatter(logging.Formatter("%(message)s"))

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike, atomic
+from genocontrast.artefacts import PathLike
 from genocontrast.evaluation.progress import with_progress
 from genocontrast.evaluation.scoring import CHUNK, mostly_n
 from genocontrast.genome.fasta import Genome
@@ -152,11 +152,10 @@ def called_bases(genome: Genome, segments: pd.DataFrame) -> int:
 
 def write_bigwig(path: PathLike, tracks: Sequence[Track], sizes: dict[str, int]) -> None:
     """Write scores as bigWig, atomically: each window's score on the stride around its centre; none where it is NaN."""
-    import pyBigWig
+    from genocontrast.genome.bigwig import bigwig_to_write
 
     order = {chrom: number for number, chrom in enumerate(sizes)}
-    with atomic(path) as temporary, closing(pyBigWig.open(str(temporary), "w")) as file:
-        file.addHeader(list(sizes.items()))
+    with bigwig_to_write(path, sizes, sum(len(track.scores) for track in tracks)) as file:
         for track in sorted(tracks, key=lambda track: (order[track.chrom], track.start)):
             known = np.flatnonzero(~np.isnan(track.scores))
             for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike, atomic
+from genocontrast.artefacts import PathLike
 
 
 def write_track(path: PathLike, windows: pd.DataFrame, sizes: dict[str, int]) -> None:
@@ -22,11 +20,10 @@ def write_track(path: PathLike, windows: pd.DataFrame, sizes: dict[str, int]) ->
     sizes : dict of str to int
         Chromosomes in the order of the file.
     """
-    import pyBigWig
+    from genocontrast.genome.bigwig import bigwig_to_write
 
     rows_of = windows.groupby("chrom", sort=False, observed=True).indices
-    with atomic(path) as temporary, closing(pyBigWig.open(str(temporary), "w")) as file:
-        file.addHeader(list(sizes.items()))
+    with bigwig_to_write(path, sizes, 2 * len(windows)) as file:
         for chrom in sizes:
             if chrom not in rows_of:
                 continue

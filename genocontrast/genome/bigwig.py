@@ -1,19 +1,19 @@
-"""bigWig tracks, read through pyBigWig."""
+"""bigWig tracks, read and written through pyBigWig."""
 
 from __future__ import annotations
 
 import copy
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 import pyBigWig
 from numpy.typing import NDArray
 
-from genocontrast.artefacts import PathLike, existing
+from genocontrast.artefacts import PathLike, atomic, existing
 from genocontrast.compiled import compiled
 from genocontrast.errors import FileFormatError
 from genocontrast.genome.tables import truncated
@@ -25,10 +25,39 @@ if TYPE_CHECKING:
 _MAGIC = {struct.pack(f"{order}I", 0x888FFC26): order for order in "<>"}
 _TREE_MAGIC = 0x78CA8C91
 _FLOAT = np.finfo(np.float32)
+_BYTES_AN_ENTRY, _BYTES_BESIDES = 16, 100_000
+"""No bigWig that is written is larger: 8 to 9 bytes for each value that nothing compresses, and its index."""
 _BLOCK = 1 << 21
 """bp of a bigWig held in memory at a time."""
 _GAP = 50_000
 """Windows further apart than this are read one by one: asking a bigWig costs as much as reading that many bp."""
+
+
+@contextmanager
+def bigwig_to_write(path: PathLike, sizes: Mapping[str, int], entries: int) -> Iterator[pyBigWig.bigWigFile]:
+    """A new bigWig, written atomically.
+
+    pyBigWig never ends, or ends the process, where the disk is full while it writes: so there must be room beforehand.
+
+    Parameters
+    ----------
+    path : path
+    sizes : mapping of str to int
+        Lengths of the chromosomes in bp, in the order of the file.
+    entries : int
+        The largest number of values that will be added.
+
+    Raises
+    ------
+    OutputError
+        Where the disk has no room for so many, or the folder is closed.
+    """
+    with (
+        atomic(path, room=_BYTES_AN_ENTRY * entries + _BYTES_BESIDES) as temporary,
+        closing(pyBigWig.open(str(temporary), "w")) as file,
+    ):
+        file.addHeader(list(sizes.items()))
+        yield file
 
 
 class BigWig(Track):

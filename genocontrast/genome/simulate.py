@@ -223,23 +223,18 @@ def _write_fasta(path: Path, chromosomes: list[_Chromosome], line: int = 60) -> 
 
 def _write_signal(path: Path, chromosomes: list[_Chromosome], rng: np.random.Generator) -> None:
     """Write a replicate: Poisson cuts of each bin, per bp."""
-    import pyBigWig
+    from genocontrast.genome.bigwig import bigwig_to_write
 
-    with pyBigWig.open(str(path), "w") as handle:
-        handle.addHeader([(chromosome.name, len(chromosome.codes)) for chromosome in chromosomes])
+    sizes = {chromosome.name: len(chromosome.codes) for chromosome in chromosomes}
+    with bigwig_to_write(path, sizes, sum(len(chromosome.cuts) for chromosome in chromosomes)) as file:
         for chromosome in chromosomes:
-            step, size = LANDSCAPE.bin, len(chromosome.codes)
-            counts = rng.poisson(chromosome.cuts).astype(np.float64) / step
+            counts = rng.poisson(chromosome.cuts).astype(np.float64) / LANDSCAPE.bin
             edges = np.flatnonzero(np.diff(counts, prepend=-1))
-            starts, values = edges * step, counts[edges]
-            ends = np.append(starts[1:], size)
-            keep = values > 0
-            handle.addEntries(
-                [chromosome.name] * int(keep.sum()),
-                starts[keep].tolist(),
-                ends=ends[keep].tolist(),
-                values=values[keep].tolist(),
-            )
+            starts, values = edges * LANDSCAPE.bin, counts[edges]
+            ends = np.append(starts[1:], sizes[chromosome.name])
+            kept = values > 0
+            names = [chromosome.name] * int(kept.sum())
+            file.addEntries(names, starts[kept].tolist(), ends=ends[kept].tolist(), values=values[kept].tolist())
 
 
 def _write_peaks(path: Path, chromosomes: list[_Chromosome], rng: np.random.Generator) -> None:

@@ -22,6 +22,8 @@ from genocontrast.report.verdict import audit
 from genocontrast.sequence import decode, encode, reverse_complement
 from genocontrast.training import stage as training
 
+pytestmark = pytest.mark.slow
+
 GREEN = {"Balance": "pass", "Shortcut": "pass", "Strand": "pass", "Leakage": "pass"}
 QUICK = {
     **{"width": 16, "depth": 1, "dim": 16, "epochs": 12, "patience": 12, "pool": "summary", "device": "cpu"},

@@ -11,7 +11,7 @@ import yaml
 
 from genocontrast.examples import read_examples
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from workflow_runs import ROOT, artefacts_in, command_of, environment_of
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 STARTER = Path(os.environ.get("GENOCONTRAST_SLURM", ROOT.parent / "shared" / "slurm"))
 PROFILE = ROOT / "workflow/profiles/slurm"

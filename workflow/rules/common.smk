@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.utils import validate
 
-from genocontrast.artefacts import read_json, write_json
+from genocontrast.artefacts import read_json, sweep, write_json
 from genocontrast.config import AUDITED_TIERS
 from genocontrast.datasets import SHEET, parse_datasets
 from genocontrast.evaluation.predictions import is_sequences
@@ -110,3 +110,9 @@ if workflow.is_main_process and not workflow.dryrun:
         path, values = Path(f"results/{name}/config.json"), settings.model_dump()
         if not path.is_file() or read_json(path) != values:
             write_json(path, values)
+
+
+onsuccess:
+    for folder in ["resources", *(f"results/{name}" for name in DATASETS)]:
+        for path in sweep(folder):
+            print(f"removed {path}, half-written by a run that was killed")
