@@ -32,6 +32,7 @@ Lesson = Literal["pool", "random", "gc", "open", "nearby"]
 AUDITED_TIERS: tuple[Tier, ...] = ("random", "gc", "open")
 """Tiers of the shortcut audit, the easiest first; `nearby` has the promoters only that have such a neighbour."""
 Position = Literal["five_prime", "summit"]
+Checksum = Literal["sha256", "md5"]
 SIMULATED_MEGABASES = 10.0
 """Size of the simulated genome, Mb."""
 SIMULATION_SEED = 1
@@ -472,12 +473,32 @@ class ReportConfig(Section):
 
 
 class Download(Section):
-    """Where an input comes from, if it is not there."""
+    """Where an input comes from, if it is not there, and its checksum: `sha256` or `md5`, one of them."""
 
     url: str = Field(pattern=r"^https?://\S+$")
     """Address of the file, http or https."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str | None = Field(None, pattern=r"^([0-9a-f]{64})?$")
     """SHA-256 of its bytes as they are served; a file with another one is refused."""
+    md5: str | None = Field(None, pattern=r"^([0-9a-f]{32})?$")
+    """MD5 of its bytes as they are served, for archives that publish nothing else, such as ENCODE and UCSC."""
+
+    @property
+    def checksum(self) -> tuple[Checksum, str]:
+        """Its kind and its value."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5 or "")
+
+    @model_validator(mode="after")
+    def _one_checksum(self) -> Self:
+        name = self.url.rsplit("/", 1)[-1]
+        if not self.sha256 and not self.md5:
+            raise ValueError(
+                f"{name} has no checksum: fill in `sha256`, or the `md5` that its archive publishes (ENCODE: `md5sum` "
+                "of https://www.encodeproject.org/files/ACCESSION/?format=json; UCSC: md5sum.txt and GENCODE: "
+                "MD5SUMS, beside the file)"
+            )
+        if self.sha256 and self.md5:
+            raise ValueError(f"{name} has two checksums: keep one, `sha256` rather than `md5`")
+        return self
 
 
 class Config(Section):
@@ -495,7 +516,8 @@ class Config(Section):
     prediction: PredictionConfig = PredictionConfig()
     report: ReportConfig = ReportConfig()
     downloads: dict[FilePath, Download] = {}
-    """Inputs to fetch before a run, by the path at which the other settings name them: `{url: ..., sha256: ...}`."""
+    """Inputs to fetch before a run, by the path at which the other settings name them: `{url: ..., sha256: ...}`, or
+    with `md5` instead."""
 
     @property
     def shortcut_tiers(self) -> list[Tier]:

@@ -40,12 +40,18 @@ def simulate(
 def take_in_file(
     source: Annotated[Path, typer.Option("--source", help="The fetched file.")],
     target: Annotated[Path, typer.Option("--target", help="Where to put it.")],
-    sha256: Annotated[str, typer.Option("--sha256", help="SHA-256 that it must have, hexadecimal.")],
+    sha256: Annotated[str, typer.Option("--sha256", help="SHA-256 that it must have, hexadecimal.")] = "",
+    md5: Annotated[str, typer.Option("--md5", help="MD5 that it must have instead, hexadecimal.")] = "",
 ) -> None:
     """Put a fetched file where the configuration names it, if its checksum is the expected one."""
     from genocontrast.genome.fetch import take_in
 
-    take_in(source, target, sha256)
+    if bool(sha256) == bool(md5):
+        raise typer.BadParameter("give either --sha256 or --md5")
+    if sha256:
+        take_in(source, target, "sha256", sha256)
+    else:
+        take_in(source, target, "md5", md5)
 
 
 @app.command()

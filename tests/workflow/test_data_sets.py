@@ -93,15 +93,15 @@ def served(fresh):
         server.shutdown()
 
 
-def fetching(config, fresh, served, **wrong):
+def fetching(config, served, **checksum):
     """The configuration with one of its files at an address."""
-    path = fresh / "elsewhere/simulated/genes.gtf"
-    download = {"url": f"{served}/genes.gtf", "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **wrong}
-    return {**config, "downloads": {"inputs/my genes.gtf": download}}
+    return {**config, "downloads": {"inputs/my genes.gtf": {"url": f"{served}/genes.gtf", **checksum}}}
 
 
-def test_a_file_is_fetched_and_checked(snakemake, quick_config, fresh, served):
-    config = fetching(quick_config, fresh, served)
+@pytest.mark.parametrize("kind", ["sha256", "md5"])
+def test_a_file_is_fetched_and_checked(snakemake, quick_config, fresh, served, kind):
+    data = (fresh / "elsewhere/simulated/genes.gtf").read_bytes()
+    config = fetching(quick_config, served, **{kind: hashlib.new(kind, data).hexdigest()})
     config["genome"] = {**config["genome"], "promoters": "inputs/my genes.gtf"}
     finished = snakemake(fresh, config, "--", "inputs/my genes.gtf")
     assert finished.returncode == 0, finished.stderr
@@ -109,8 +109,9 @@ def test_a_file_is_fetched_and_checked(snakemake, quick_config, fresh, served):
     assert fetched.read_bytes() == original.read_bytes()
 
 
-def test_another_file_than_was_meant_is_refused(snakemake, quick_config, fresh, served):
-    config = fetching(quick_config, fresh, served, sha256="0" * 64)
+@pytest.mark.parametrize("wrong", [{"sha256": "0" * 64}, {"md5": "0" * 32}])
+def test_another_file_than_was_meant_is_refused(snakemake, quick_config, fresh, served, wrong):
+    config = fetching(quick_config, served, **wrong)
     finished = snakemake(fresh, config, "--", "inputs/my genes.gtf")
     assert finished.returncode != 0
     assert "is not the file that was meant" in finished.stdout + finished.stderr

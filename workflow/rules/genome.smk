@@ -44,12 +44,13 @@ rule download:
         mem_mb=growing(1000),
         runtime=growing(120),
     params:
-        sha256=lambda wildcards: DOWNLOADS[wildcards.path].sha256,
+        kind=lambda wildcards: DOWNLOADS[wildcards.path].checksum[0],
+        checksum=lambda wildcards: DOWNLOADS[wildcards.path].checksum[1],
     message:
         "Fetching {wildcards.path}"
     shell:
         "genocontrast genome take-in --source {input:q} --target {output:q}"
-        " --sha256 {params.sha256} 2>&1 | tee {log:q}"
+        " --{params.kind} {params.checksum} 2>&1 | tee {log:q}"
 
 
 rule genome:
