@@ -163,6 +163,9 @@ class GenomeConfig(Section):
     """Annotation that gives the transcription start sites: GFF3, GTF or BED (5' ends of its features)."""
     promoter_features: list[str] = ["transcript", "mRNA"]
     """Feature types of the annotation whose 5' end is a TSS (GFF3, GTF; ignored for BED)."""
+    promoter_gene_types: list[str] = []
+    """Types of genes whose TSSs make promoters, such as protein_coding (gene_type of GENCODE, gene_biotype of Ensembl);
+    TSSs of other genes stay evidence. Empty takes all."""
     tss_position: Position = "five_prime"
     """Where in a region of `promoters` the TSS lies: its 5' end (transcripts, TSS) or its summit (CAGE peaks as
     narrowPeak, or as BED with the TSS as thick part)."""
