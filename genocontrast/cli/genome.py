@@ -38,12 +38,12 @@ def simulate(
 
 @app.command("take-in")
 def take_in_file(
-    source: Annotated[Path, typer.Option("--source", help="The fetched file.")],
+    source: Annotated[str, typer.Option("--source", help="The file, or its address (http, https).")],
     target: Annotated[Path, typer.Option("--target", help="Where to put it.")],
     sha256: Annotated[str, typer.Option("--sha256", help="SHA-256 that it must have, hexadecimal.")] = "",
     md5: Annotated[str, typer.Option("--md5", help="MD5 that it must have instead, hexadecimal.")] = "",
 ) -> None:
-    """Put a fetched file where the configuration names it, if its checksum is the expected one."""
+    """Fetch or copy a file to where the configuration names it, if its checksum is the expected one."""
     from genocontrast.genome.fetch import take_in
 
     if bool(sha256) == bool(md5):

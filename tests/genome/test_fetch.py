@@ -1,6 +1,8 @@
 """A fetched file has its checksum, or does not come to its place."""
 
 import hashlib
+import http.server
+import threading
 
 import pytest
 from typer.testing import CliRunner
@@ -53,3 +55,56 @@ def test_the_command_takes_one_checksum(fetched, tmp_path, sums):
 @pytest.mark.parametrize("kind", list(SUMS))
 def test_a_download_tells_its_checksum(kind):
     assert Download(url="https://x.org/a", **{kind: SUMS[kind]}).checksum == (kind, SUMS[kind])
+
+
+class Archive(http.server.BaseHTTPRequestHandler):
+    """Redirects /files/ to /signed/, which answers GET alone, as ENCODE does; /cut sends less than it says."""
+
+    def do_GET(self):
+        if self.path.startswith("/files/"):
+            self.send_response(307)
+            self.send_header("Location", self.path.replace("/files/", "/signed/"))
+            self.end_headers()
+        elif self.path.startswith(("/signed/", "/cut")):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT) + 5 * self.path.startswith("/cut")))
+            self.end_headers()
+            self.wfile.write(CONTENT)
+        else:
+            self.send_error(404)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def archive():
+    """Address of a server on this machine."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_file_is_fetched_from_where_its_address_leads(archive, tmp_path):
+    target = tmp_path / "peaks.bed"
+    found = command("--source", f"{archive}/files/a/@@download/a.bed", "--target", target, "--md5", SUMS["md5"])
+    assert found.exit_code == 0, found.output
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("/none", r"/none: cannot be fetched: .*404"), ("/cut", "is not the file that was meant|cannot be fetched")],
+)
+def test_what_cannot_be_fetched_whole_leaves_nothing(archive, tmp_path, path, message):
+    with pytest.raises(FileFormatError, match=message):
+        take_in(archive + path, tmp_path / "peaks.bed", "sha256", "0" * 64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(
+        FileFormatError, match=r"^http://127\.0\.0\.1:9/a: cannot be fetched: [\s\S]*put the file at its path"
+    ):
+        take_in("http://127.0.0.1:9/a", tmp_path / "a", "md5", "0" * 32)

@@ -84,6 +84,9 @@ def served(fresh):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, directory=folder, **options)
 
+        def do_HEAD(self):
+            self.send_error(403)  # as where ENCODE redirects to: its addresses are signed for GET alone
+
         def log_message(self, *arguments):
             pass
 
