@@ -493,11 +493,12 @@ class Download(Section):
     @model_validator(mode="after")
     def _one_checksum(self) -> Self:
         name = self.url.rsplit("/", 1)[-1]
+        accession = re.match("ENCFF[0-9A-Z]{6}", name)
         if not self.sha256 and not self.md5:
             raise ValueError(
                 f"{name} has no checksum: fill in `sha256`, or the `md5` that its archive publishes (ENCODE: `md5sum` "
-                "of https://www.encodeproject.org/files/ACCESSION/?format=json; UCSC: md5sum.txt and GENCODE: "
-                "MD5SUMS, beside the file)"
+                f"of https://www.encodeproject.org/files/{accession[0] if accession else 'ACCESSION'}/?format=json; "
+                "UCSC: md5sum.txt and GENCODE: MD5SUMS, beside the file)"
             )
         if self.sha256 and self.md5:
             raise ValueError(f"{name} has two checksums: keep one, `sha256` rather than `md5`")

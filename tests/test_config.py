@@ -115,12 +115,6 @@ def test_shipped_recipes_for_tables_are_valid(path):
     assert set(yaml.safe_load(path.read_text())) <= set(cfg.TableConfig.model_fields)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
-def test_shipped_configurations_are_valid(path):
-    assert cfg.load_config(path).name
-    assert set(yaml.safe_load(path.read_text())) <= set(cfg.Config.model_fields)
-
-
 @pytest.mark.parametrize(
     "splits",
     [

@@ -94,6 +94,16 @@ def test_what_is_wrong_is_named_with_its_line(sheet, text, line, problem):
     assert caught.value.line == line
 
 
+def test_a_wrong_setting_that_all_share_is_sought_in_the_shared_file(sheet, tmp_path):
+    values = sheet("name\tgenome.signal\none\t[a.bw]\n", training={"epochs": -1})
+    shared = tmp_path / "shared.yaml"
+    shared.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"'training\.epochs'") as caught:
+        parse_datasets(values, shared)
+    assert caught.value.path == shared
+    assert shared.read_text().splitlines()[caught.value.line - 1].strip() == "epochs: -1"
+
+
 def test_an_absent_sheet_is_named():
     with pytest.raises(ConfigError, match=r"nowhere\.tsv.*cannot be read"):
         parse_datasets({"genome": GENOME, "datasets": "nowhere.tsv"})

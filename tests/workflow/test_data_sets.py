@@ -3,10 +3,12 @@
 import hashlib
 import http.server
 import json
+import shutil
 import threading
 
 import pandas as pd
 import pytest
+import yaml
 from workflow_runs import ROOT, artefacts_in
 
 pytestmark = pytest.mark.workflow
@@ -119,6 +121,24 @@ def test_another_file_than_was_meant_is_refused(snakemake, quick_config, fresh, 
     assert finished.returncode != 0
     assert "is not the file that was meant" in finished.stdout + finished.stderr
     assert not (fresh / "inputs/my genes.gtf").exists()
+
+
+@pytest.mark.parametrize(("name", "fetched", "sets"), [("sacCer3", 14, 1), ("hg38", 9, 3)])
+def test_the_shipped_configurations_of_public_data_are_planned_without_a_network(
+    snakemake, tmp_path, name, fetched, sets
+):
+    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    for download in config["downloads"].values():
+        if "sha256" not in download:
+            download["md5"] = download["md5"] or "0" * 32
+    if "datasets" in config:
+        shutil.copytree(ROOT / "config", tmp_path / "config")
+    planned = snakemake(tmp_path, config, "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    rows = [line.split() for line in planned.stdout.splitlines()]
+    jobs = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "jobid:"}
+    assert (jobs["download"], jobs["genome"], jobs["report"]) == (fetched, sets, sets)
+    assert all(f"Fetching {path}" in planned.stdout for path in config["downloads"])
 
 
 def test_another_workflow_takes_in_this_one(snakemake, quick_folder, quick_config, fresh):
