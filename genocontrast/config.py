@@ -630,7 +630,7 @@ def parse_section(section: type[_S], values: Mapping[str, Any], path: str | Path
 
 def load_config(path: str | Path) -> Config:
     """Read a configuration from YAML or JSON; a ConfigError names what is wrong with it."""
-    return parse_config(_mapping(path), path)
+    return parse_config(read_mapping(path), path)
 
 
 class TableConfig(Section):
@@ -647,12 +647,12 @@ class TableConfig(Section):
 
 def load_table_config(path: str | Path) -> TableConfig:
     """Read seed and training from a configuration, of which other sections may be there or not; see `load_config`."""
-    values = _mapping(path)
+    values = read_mapping(path)
     other = set(Config.model_fields) - set(TableConfig.model_fields)
     return parse_section(TableConfig, {key: value for key, value in values.items() if key not in other}, path)
 
 
-def _mapping(path: str | Path) -> dict[str, Any]:
+def read_mapping(path: str | Path) -> dict[str, Any]:
     """The keys and values of a YAML or JSON file."""
     import yaml
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from genocontrast.config import Config, parse_config
+from genocontrast.config import Config, parse_config, read_mapping
 from genocontrast.errors import ConfigError
 
 SHEET = "datasets"
@@ -61,6 +61,11 @@ def parse_datasets(values: Mapping[str, Any], path: str | Path | None = None) ->
     if not found:
         raise ConfigError("no data set", path=sheet, remedy="add a row for each: its name, and what differs")
     return found
+
+
+def load_datasets(path: str | Path) -> dict[str, Config]:
+    """Read the configuration of each data set, by name, from YAML or JSON; see `parse_datasets`."""
+    return parse_datasets(read_mapping(path), path)
 
 
 def _is_shared(error: ConfigError, row: Mapping[str, str]) -> bool:

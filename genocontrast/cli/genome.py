@@ -14,10 +14,14 @@ app = stage_app("genome", "Check the inputs and write promoters, evidence, open 
 @app.command()
 def check(config: ConfigFile) -> None:
     """Print what the inputs hold and the decoys to expect; exit non-zero on what would waste a night."""
-    from genocontrast.config import load_config
+    from genocontrast.datasets import load_datasets
     from genocontrast.negatives.outlook import check as print_check
 
-    print_check(load_config(config))
+    found = load_datasets(config)
+    for name, settings in found.items():
+        if len(found) > 1:
+            typer.echo(f"\n== {name}\n")
+        print_check(settings)
 
 
 @app.command()
