@@ -32,6 +32,7 @@ Lesson = Literal["pool", "random", "gc", "open", "nearby"]
 AUDITED_TIERS: tuple[Tier, ...] = ("random", "gc", "open")
 """Tiers of the shortcut audit, the easiest first; `nearby` has the promoters only that have such a neighbour."""
 Position = Literal["five_prime", "summit"]
+Checksum = Literal["sha256", "md5"]
 SIMULATED_MEGABASES = 10.0
 """Size of the simulated genome, Mb."""
 SIMULATION_SEED = 1
@@ -162,6 +163,9 @@ class GenomeConfig(Section):
     """Annotation that gives the transcription start sites: GFF3, GTF or BED (5' ends of its features)."""
     promoter_features: list[str] = ["transcript", "mRNA"]
     """Feature types of the annotation whose 5' end is a TSS (GFF3, GTF; ignored for BED)."""
+    promoter_gene_types: list[str] = []
+    """Types of genes whose TSSs make promoters, such as protein_coding (gene_type of GENCODE, gene_biotype of Ensembl);
+    TSSs of other genes stay evidence. Empty takes all."""
     tss_position: Position = "five_prime"
     """Where in a region of `promoters` the TSS lies: its 5' end (transcripts, TSS) or its summit (CAGE peaks as
     narrowPeak, or as BED with the TSS as thick part)."""
@@ -472,12 +476,33 @@ class ReportConfig(Section):
 
 
 class Download(Section):
-    """Where an input comes from, if it is not there."""
+    """Where an input comes from, if it is not there, and its checksum: `sha256` or `md5`, one of them."""
 
     url: str = Field(pattern=r"^https?://\S+$")
     """Address of the file, http or https."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str | None = Field(None, pattern=r"^([0-9a-f]{64})?$")
     """SHA-256 of its bytes as they are served; a file with another one is refused."""
+    md5: str | None = Field(None, pattern=r"^([0-9a-f]{32})?$")
+    """MD5 of its bytes as they are served, for archives that publish nothing else, such as ENCODE and UCSC."""
+
+    @property
+    def checksum(self) -> tuple[Checksum, str]:
+        """Its kind and its value."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5 or "")
+
+    @model_validator(mode="after")
+    def _one_checksum(self) -> Self:
+        name = self.url.rsplit("/", 1)[-1]
+        accession = re.match("ENCFF[0-9A-Z]{6}", name)
+        if not self.sha256 and not self.md5:
+            raise ValueError(
+                f"{name} has no checksum: fill in `sha256`, or the `md5` that its archive publishes (ENCODE: `md5sum` "
+                f"of https://www.encodeproject.org/files/{accession[0] if accession else 'ACCESSION'}/?format=json; "
+                "UCSC: md5sum.txt and GENCODE: MD5SUMS, beside the file)"
+            )
+        if self.sha256 and self.md5:
+            raise ValueError(f"{name} has two checksums: keep one, `sha256` rather than `md5`")
+        return self
 
 
 class Config(Section):
@@ -495,7 +520,8 @@ class Config(Section):
     prediction: PredictionConfig = PredictionConfig()
     report: ReportConfig = ReportConfig()
     downloads: dict[FilePath, Download] = {}
-    """Inputs to fetch before a run, by the path at which the other settings name them: `{url: ..., sha256: ...}`."""
+    """Inputs to fetch before a run, by the path at which the other settings name them: `{url: ..., sha256: ...}`, or
+    with `md5` instead."""
 
     @property
     def shortcut_tiers(self) -> list[Tier]:
@@ -604,7 +630,7 @@ def parse_section(section: type[_S], values: Mapping[str, Any], path: str | Path
 
 def load_config(path: str | Path) -> Config:
     """Read a configuration from YAML or JSON; a ConfigError names what is wrong with it."""
-    return parse_config(_mapping(path), path)
+    return parse_config(read_mapping(path), path)
 
 
 class TableConfig(Section):
@@ -621,12 +647,12 @@ class TableConfig(Section):
 
 def load_table_config(path: str | Path) -> TableConfig:
     """Read seed and training from a configuration, of which other sections may be there or not; see `load_config`."""
-    values = _mapping(path)
+    values = read_mapping(path)
     other = set(Config.model_fields) - set(TableConfig.model_fields)
     return parse_section(TableConfig, {key: value for key, value in values.items() if key not in other}, path)
 
 
-def _mapping(path: str | Path) -> dict[str, Any]:
+def read_mapping(path: str | Path) -> dict[str, Any]:
     """The keys and values of a YAML or JSON file."""
     import yaml
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from genocontrast.config import Config, parse_config
+from genocontrast.config import Config, parse_config, read_mapping
 from genocontrast.errors import ConfigError
 
 SHEET = "datasets"
@@ -51,6 +52,8 @@ def parse_datasets(values: Mapping[str, Any], path: str | Path | None = None) ->
         try:
             config = parse_config(changed)
         except ConfigError as error:
+            if path is not None and _is_shared(error, row):
+                parse_config(changed, path)
             raise ConfigError(error.problem, path=sheet, line=line, value=error.value, remedy=error.remedy) from None
         if config.name in found:
             raise ConfigError("two data sets have one name", path=sheet, line=line, value=config.name)
@@ -58,6 +61,17 @@ def parse_datasets(values: Mapping[str, Any], path: str | Path | None = None) ->
     if not found:
         raise ConfigError("no data set", path=sheet, remedy="add a row for each: its name, and what differs")
     return found
+
+
+def load_datasets(path: str | Path) -> dict[str, Config]:
+    """Read the configuration of each data set, by name, from YAML or JSON; see `parse_datasets`."""
+    return parse_datasets(read_mapping(path), path)
+
+
+def _is_shared(error: ConfigError, row: Mapping[str, str]) -> bool:
+    """Whether an error is of a setting whose section no column of the sheet touches: it stands in the shared file."""
+    section = re.search(r"'(\w+)", error.problem)
+    return section is not None and not any(key.split(".")[0] == section[1] for key in row)
 
 
 def _rows(sheet: Path) -> Iterator[tuple[int, dict[str, str]]]:

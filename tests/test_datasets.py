@@ -4,7 +4,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from genocontrast.cli import main
 from genocontrast.config import parse_config
 from genocontrast.datasets import parse_datasets
 from genocontrast.errors import ConfigError
@@ -92,6 +94,40 @@ def test_what_is_wrong_is_named_with_its_line(sheet, text, line, problem):
         parse_datasets(values)
     assert str(caught.value.path) == values["datasets"]
     assert caught.value.line == line
+
+
+def test_a_wrong_setting_that_all_share_is_sought_in_the_shared_file(sheet, tmp_path):
+    values = sheet("name\tgenome.signal\none\t[a.bw]\n", training={"epochs": -1})
+    shared = tmp_path / "shared.yaml"
+    shared.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"'training\.epochs'") as caught:
+        parse_datasets(values, shared)
+    assert caught.value.path == shared
+    assert shared.read_text().splitlines()[caught.value.line - 1].strip() == "epochs: -1"
+
+
+@pytest.fixture
+def of_two(sheet, tmp_path):
+    """Path of a configuration whose sheet names two data sets."""
+    path = tmp_path / "shared.yaml"
+    path.write_text(yaml.safe_dump(sheet("name\tgenome.fasta\nliver\ta.fa\nheart\tb.fa\n")))
+    return path
+
+
+def test_the_check_looks_at_each_data_set(of_two, monkeypatch):
+    seen = []
+    monkeypatch.setattr("genocontrast.negatives.outlook.check", seen.append)
+    found = CliRunner().invoke(main, ["genome", "check", "--config", str(of_two)], catch_exceptions=False)
+    assert [config.genome.fasta for config in seen] == ["a.fa", "b.fa"]
+    assert [line for line in found.output.splitlines() if line.startswith("==")] == ["== liver", "== heart"]
+
+
+def test_the_headline_is_that_of_each_data_set(of_two, monkeypatch):
+    monkeypatch.setattr("genocontrast.report.page.headline", lambda folder: f"report of {folder.as_posix()}")
+    command = ["report", "headline", "--config", str(of_two)]
+    found = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert found.output.split("\n\n") == ["report of results/liver", "report of results/heart\n"]
+    assert CliRunner().invoke(main, [*command, "--results", "elsewhere"], catch_exceptions=False).exit_code == 2
 
 
 def test_an_absent_sheet_is_named():

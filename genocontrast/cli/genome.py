@@ -14,10 +14,14 @@ app = stage_app("genome", "Check the inputs and write promoters, evidence, open 
 @app.command()
 def check(config: ConfigFile) -> None:
     """Print what the inputs hold and the decoys to expect; exit non-zero on what would waste a night."""
-    from genocontrast.config import load_config
+    from genocontrast.datasets import load_datasets
     from genocontrast.negatives.outlook import check as print_check
 
-    print_check(load_config(config))
+    found = load_datasets(config)
+    for name, settings in found.items():
+        if len(found) > 1:
+            typer.echo(f"\n== {name}\n")
+        print_check(settings)
 
 
 @app.command()
@@ -38,14 +42,20 @@ def simulate(
 
 @app.command("take-in")
 def take_in_file(
-    source: Annotated[Path, typer.Option("--source", help="The fetched file.")],
+    source: Annotated[str, typer.Option("--source", help="The file, or its address (http, https).")],
     target: Annotated[Path, typer.Option("--target", help="Where to put it.")],
-    sha256: Annotated[str, typer.Option("--sha256", help="SHA-256 that it must have, hexadecimal.")],
+    sha256: Annotated[str, typer.Option("--sha256", help="SHA-256 that it must have, hexadecimal.")] = "",
+    md5: Annotated[str, typer.Option("--md5", help="MD5 that it must have instead, hexadecimal.")] = "",
 ) -> None:
-    """Put a fetched file where the configuration names it, if its checksum is the expected one."""
+    """Fetch or copy a file to where the configuration names it, if its checksum is the expected one."""
     from genocontrast.genome.fetch import take_in
 
-    take_in(source, target, sha256)
+    if bool(sha256) == bool(md5):
+        raise typer.BadParameter("give either --sha256 or --md5")
+    if sha256:
+        take_in(source, target, "sha256", sha256)
+    else:
+        take_in(source, target, "md5", md5)
 
 
 @app.command()

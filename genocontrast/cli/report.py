@@ -12,11 +12,14 @@ app = stage_app("report", "Write one self-contained HTML page and its figures' d
 
 @app.command()
 def headline(config: ConfigFile, results: Results = None) -> None:
-    """Print where the report is and its headline figures."""
-    from genocontrast.config import load_config
+    """Print where the report is and its headline figures; of several data sets, one after another."""
+    from genocontrast.datasets import load_datasets
     from genocontrast.report.page import headline as lines
 
-    typer.echo(lines(results_folder(results, load_config(config).name)))
+    names = list(load_datasets(config))
+    if results and len(names) > 1:
+        raise typer.BadParameter("--results is the folder of one data set: leave it out")
+    typer.echo("\n\n".join(lines(results_folder(results, name)) for name in names))
 
 
 @app.command()

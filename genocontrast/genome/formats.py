@@ -40,6 +40,12 @@ _GENES = {
     "gtf": (_gtf("gene_id"), r'^\s*([^\s;"=]+?)(?:\.t\d+)?\s*$'),
 }
 
+# GENCODE says gene_type, Ensembl gene_biotype, and its GFF3 has a transcript's own biotype only.
+_GENE_TYPES = {
+    "gff": (_gff("gene_type"), _gff("gene_biotype"), _gff("biotype")),
+    "gtf": (_gtf("gene_type"), _gtf("gene_biotype")),
+}
+
 
 def parse_bed(table: pd.DataFrame, path: PathLike) -> pd.DataFrame:
     """Regions of a BED, narrowPeak or broadPeak table; see `read_regions`. The index stays the line."""
@@ -90,6 +96,7 @@ def parse_annotation(table: pd.DataFrame, path: PathLike, features: Sequence[str
             "strand": _strands(text[6], path),
             "feature": text[2],
             "gene": _attribute(text[8], _GENES[kind]),
+            "gene_type": _attribute(text[8], _GENE_TYPES[kind]),
         }
     )
     _check_widths(regions, path, first=1)

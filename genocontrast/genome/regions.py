@@ -57,9 +57,9 @@ def read_regions(path: PathLike, genome: Genome | None = None, features: Sequenc
     -------
     pandas.DataFrame
         chrom, start, end (0-based, half-open), name, score (NaN where absent), strand (+ - .), in the file's
-        order. Further, `feature` and `gene` for GFF3 and GTF; `signal_value`, `p_value` and `q_value` for narrowPeak
-        and broadPeak; `summit` (0-based position, -1 where absent) for narrowPeak, and for BED whose thick part is one
-        base in every row, as in the CAGE peaks of FANTOM5.
+        order. Further, `feature`, `gene` and `gene_type` for GFF3 and GTF; `signal_value`, `p_value` and `q_value` for
+        narrowPeak and broadPeak; `summit` (0-based position, -1 where absent) for narrowPeak, and for BED whose thick
+        part is one base in every row, as in the CAGE peaks of FANTOM5.
 
     Raises
     ------

@@ -127,6 +127,8 @@ def _sites(sites: pd.DataFrame, config: GenomeConfig) -> tuple[pd.DataFrame, dic
         counts[rule] = len(sites) - len(kept)
         return kept
 
+    if config.promoter_gene_types:
+        sites = count("other_gene_type", _of_types(sites, config))
     if config.tss_min_score is not None:
         if sites["score"].isna().all():
             remedy = "leave genome.tss_min_score out, or give a file with scores"
@@ -143,6 +145,20 @@ def _sites(sites: pd.DataFrame, config: GenomeConfig) -> tuple[pd.DataFrame, dic
     if config.tss_collapse:
         sites = count("collapsed_tss", collapse(sites, config.tss_collapse))
     return sites, counts
+
+
+def _of_types(sites: pd.DataFrame, config: GenomeConfig) -> pd.DataFrame:
+    """The start sites of genes of the types asked for."""
+    types = sites.get("gene_type", pd.Series(".", index=sites.index))
+    kept = sites[types.isin(config.promoter_gene_types)]
+    if kept.empty:
+        found = types[types != "."].value_counts().index[:5]
+        told = f"name one of: {', '.join(found)}" if len(found) else "the file names no gene_type or gene_biotype"
+        raise RegionError(
+            "no start site is of a gene of these types", path=config.promoters,
+            value=", ".join(config.promoter_gene_types), remedy=f"correct genome.promoter_gene_types; {told}",
+        )  # fmt: skip
+    return kept
 
 
 def _classes(promoters: pd.DataFrame, inputs: Inputs) -> list[dict[str, Any]]:

@@ -84,6 +84,36 @@ def test_promoters_may_be_chosen_among_the_start_sites(tmp_path):
     assert (prepared.evidence["kind"] == "tss").sum() == 9
 
 
+def typed(folder, key):
+    """The annotation of `small` with a type of each gene: t1, t3 and t4 code for proteins, the others do not."""
+    path = Path(small(folder).genome.promoters)
+    lines = path.read_text().splitlines()
+    coding = ('"t1"', '"t3"', '"t4"')
+    kinds = ["protein_coding" if any(name in line for name in coding) else "lncRNA" for line in lines]
+    path.write_text("".join(f'{line} {key} "{kind}";\n' for line, kind in zip(lines, kinds, strict=True)))
+    return str(path)
+
+
+@pytest.mark.parametrize("key", ["gene_type", "gene_biotype"])
+def test_only_genes_of_some_types_make_promoters_and_all_are_evidence(tmp_path, key):
+    config = small(tmp_path, promoter_gene_types=["protein_coding"])
+    typed(tmp_path, key)
+    prepared = prepare(config)
+    assert prepared.promoters["name"].tolist() == ["t1", "t3", "t4"]
+    assert prepared.record["counts"]["other_gene_type"] == 6
+    assert prepared.record["counts"]["duplicate_tss"] == 0  # t2, of another type, starts where t1 does
+    assert (prepared.evidence["kind"] == "tss").sum() == 9
+
+
+def test_types_that_no_gene_has_are_refused_with_those_there_are(tmp_path):
+    config = small(tmp_path, promoter_gene_types=["coding"])
+    with pytest.raises(RegionError, match=r"genes\.gtf: no start site.*'?coding'?[\s\S]*names no gene_type"):
+        prepare(config)
+    typed(tmp_path, "gene_type")
+    with pytest.raises(RegionError, match=r"no start site[\s\S]*name one of: lncRNA, protein_coding"):
+        prepare(config)
+
+
 def test_cage_peaks_make_promoters_at_their_summits(tmp_path):
     rows = [f"chr{n}\t390\t450\tc{n}\t{score}\t+\t420\t421\n" for n, score in ((1, 9), (2, 9), (3, 9), (4, 2))]
     (tmp_path / "cage.bed").write_text("".join(rows))

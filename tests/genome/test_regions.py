@@ -123,6 +123,21 @@ def test_gff_is_one_based_and_closed(tmp_path, name):
     assert regions["score"].fillna(-1).tolist() == [-1, 3.5, -1]
 
 
+@pytest.mark.parametrize(
+    ("name", "attributes", "found"),
+    [
+        ("a.gtf", 'gene_id "g"; gene_type "lncRNA"; transcript_type "x";', "lncRNA"),
+        ("a.gtf", 'gene_id "g"; gene_biotype "snRNA";', "snRNA"),
+        ("a.gff3", "ID=t;Parent=g;gene_type=lncRNA;transcript_type=x", "lncRNA"),
+        ("a.gff3", "ID=t;Parent=g;biotype=snRNA", "snRNA"),
+        ("a.gff3", "ID=t;Parent=g", "."),
+    ],
+)
+def test_the_type_of_a_gene(tmp_path, name, attributes, found):
+    row = f"chrI\tx\ttranscript\t1\t10\t.\t+\t.\t{attributes}"
+    assert read_regions(written(tmp_path, name, row))["gene_type"].tolist() == [found]
+
+
 def test_features_choose_rows(tmp_path):
     path = written(tmp_path, "a.gff3", *GFF)
     assert read_regions(path, features=["CDS", "gene"])["feature"].tolist() == ["gene", "CDS"]

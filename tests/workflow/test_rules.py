@@ -1,7 +1,12 @@
 """Which jobs a configuration asks for, by dry runs."""
 
+import shutil
+import subprocess
+import sys
+
 import pytest
 import yaml
+from workflow_runs import ROOT
 
 pytestmark = pytest.mark.workflow
 
@@ -64,3 +69,24 @@ def test_each_further_seed_is_a_job_of_its_own(snakemake, demo_config, tmp_path)
 def snakemake_commands(snakemake, folder, config, evaluation):
     config = {**config, "evaluation": {**config["evaluation"], **evaluation}}
     return snakemake(folder, config, "--dry-run", "--printshellcmds").stdout
+
+
+def test_the_catalog_can_draw_the_rules(tmp_path):
+    """Its command, in a copy of the folder that it runs in."""
+    shutil.copytree(ROOT / ".test/config", tmp_path / "config")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        str(ROOT / "workflow/Snakefile"),
+        "-c",
+        "1",
+        "-d",
+        str(tmp_path),
+    ]
+    drawn = subprocess.run(
+        [*command, "--forceall", "--rulegraph"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    assert 'label = "negatives"' in drawn.stdout
