@@ -61,7 +61,8 @@ def fit(
         Where their sequences are.
     config : TrainingConfig, optional
         Default: the defaults of the configuration. `mined_rounds`, `curriculum` and `pretraining` are not looked at:
-        this is one round, and what goes before it is given as `start`.
+        this is one round, and what goes before it is given as `start`. More than one of `processes` x `nodes` are
+        those that torchrun has started.
     kmers : KmerEmbedding, optional
         The vectors that an encoder of k-mers starts with, fitted on training sequence only; for no other encoder.
     seed : int, optional
@@ -79,7 +80,8 @@ def fit(
     Raises
     ------
     ConfigError
-        Where the encoder of k-mers lacks its vectors, another one is given some, or they are of spaced seeds.
+        Where the encoder of k-mers lacks its vectors, another one is given some, or they are of spaced seeds; where
+        processes are not as many as configured, more than CUDA devices, or too many for a batch.
     ModelError
         Where the loss stops being a number, or the device is absent.
     SplitError, FileFormatError

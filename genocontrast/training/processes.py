@@ -20,6 +20,8 @@ from genocontrast.errors import ConfigError, GenocontrastError, MissingToolError
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
+_log = logging.getLogger(__name__)
+
 WORKER = "genocontrast.cli.worker"
 """Module that each of the processes runs, with the arguments of the command that was given."""
 AT_ONCE = 5
@@ -111,6 +113,8 @@ def _start(config: TrainingConfig) -> NoReturn:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // config.processes))
+    threads = os.environ["OMP_NUM_THREADS"]
+    _log.info("training in %d x %d processes, %s threads each", config.nodes, config.processes, threads)
     logging.disable()  # the agent's own account of a failure; ours is shorter
     with TemporaryDirectory() as folder:
         launch = LaunchConfig(

@@ -14,8 +14,12 @@ import numpy as np
 import pytest
 import torch
 from test_training_fit import TINY, example_table, random_pairs
+from test_training_kmers import random_vectors
+from typer.testing import CliRunner
 
 from genocontrast import artefacts
+from genocontrast.cli import main
+from genocontrast.cli import training as commands
 from genocontrast.config import TrainingConfig, parse_config
 from genocontrast.errors import ConfigError, MissingToolError
 from genocontrast.genome import Genome
@@ -177,8 +181,10 @@ def test_the_command_trains_in_two_processes_as_in_one(folder, undisturbed):
     means = [[row["train_loss"] for row in artefacts.read_json(each / "history.json")["epochs"]] for each in (two, one)]
     assert means[0] == pytest.approx(means[1], abs=1e-4)
     # the first process alone writes and tells
+    told, *epochs = printed.splitlines()
+    assert told == "training in 1 x 2 processes, 1 threads each"
     assert epochs_in(printed) == list(range(1, 21))
-    assert len(printed.splitlines()) == 20
+    assert len(epochs) == 20
     assert sorted(path.name for path in two.iterdir()) == ["history.json", "model"]
     assert artefacts.read_json(two / "history.json")["provenance"]["config"]["processes"] == 2
 
@@ -203,21 +209,41 @@ def test_what_goes_before_and_after_trains_in_two_processes_as_in_one(folder):
     same_weights(two, one, atol=0.02)
 
 
+CASES = {
+    "kmers": {"encoder": "kmers"},
+    "chance": {"dropout": 0.2, "views": [{"mutation": {"rate": 0.05}}], "surrogate_weight": 0.0},
+    "stranded": {"strand": "twin", "orientation": "stranded", "classification_weight": 0.0, "average": 0.0},
+}
+
+
+def case(name, count, checkpoints=None):
+    """Network and history of one of the cases, trained by so many processes."""
+    config = TINY.model_copy(update={**SETTINGS, "epochs": 2, "processes": count, **CASES[name]})
+    kmers = random_vectors() if config.encoder == "kmers" else None
+    return fit_pairs(random_pairs(21, 0), random_pairs(8, 1), config, kmers, checkpoints=checkpoints)
+
+
 def by_hand(folder):
     """What each process does; called by this file when torchrun runs it."""
     import torch.distributed as dist
 
-    network, history = fit_pairs(random_pairs(21, 0), random_pairs(8, 1), BY_HAND, checkpoints=folder)
-    torch.save((network.state_dict(), history), folder / f"rank_{dist.get_rank()}.pt")
+    made = {name: case(name, 2, folder / name) for name in CASES}
+    found = {name: (network.state_dict(), history) for name, (network, history) in made.items()}
+    torch.save(found, folder / f"rank_{dist.get_rank()}.pt")
 
 
-def test_processes_that_torchrun_started_by_hand_agree(tmp_path):
+def test_processes_that_torchrun_started_by_hand_agree_whatever_they_train(tmp_path):
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__, tmp_path]
     run = subprocess.run(start, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
-    (first, history), (second, other) = (torch.load(tmp_path / f"rank_{rank}.pt") for rank in (0, 1))
-    assert history == other
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    first, second = (torch.load(tmp_path / f"rank_{rank}.pt") for rank in (0, 1))
+    for name in CASES:
+        (weights, history), (others, other) = first[name], second[name]
+        assert history == other
+        assert all(torch.equal(value, others[key]) for key, value in weights.items())
+        if name != "chance":
+            losses = [[row["validation_loss"] for row in rows] for rows in (history, case(name, 1)[1])]
+            assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
 # --- faults
@@ -270,9 +296,9 @@ def test_an_error_of_all_processes_is_told_once(folder):
     with command(folder, results_in(folder, "no_tier"), processes=2, curriculum=["open"]) as run:
         code, out, err = ended(run)
     assert (code, out) == (3, "")
-    assert err.startswith("error: ")
+    assert err.splitlines()[1].startswith("error: ")
     assert err.count("no examples of the tier 'open'") == err.count("remedy: add open to negatives.tiers") == 1
-    assert len(err.splitlines()) == 2
+    assert len(err.splitlines()) == 3
 
 
 def failure(exitcode, at=None, polled=0):
@@ -378,6 +404,20 @@ def test_more_processes_than_devices_are_refused(monkeypatch):
         fitting._accelerator(BY_HAND.model_copy(update={"device": "auto"}))
 
 
+@pytest.mark.parametrize(
+    "verb", [("run",), ("seed", "--seed", "9"), ("tier", "--tier", "gc"), ("csv", "--train", "a", "--dev", "b")]
+)
+def test_each_command_goes_through_the_launch_before_it_trains(folder, tmp_path, monkeypatch, verb):
+    def stop(config):
+        raise ConfigError(f"{config.processes} wanted")
+
+    monkeypatch.setattr(commands, "spread", stop)
+    (tmp_path / "c.json").write_text(json.dumps(configured(folder, processes=3)))
+    out = ["--out", str(tmp_path / "m")] if verb[0] == "csv" else ["--results", str(tmp_path)]
+    ran = CliRunner().invoke(main, ["training", *verb, "--config", str(tmp_path / "c.json"), *out])
+    assert str(ran.exception) == "3 wanted"
+
+
 # --- who writes
 
 
@@ -387,13 +427,18 @@ def test_another_process_than_the_first_writes_nothing(folder, tmp_path, monkeyp
     model = fitting.fit(example_table(PAIRS), Genome(folder / "genome.fa"), config.training)
     monkeypatch.setattr(fitting, "fit", lambda *given, **named: model)
     monkeypatch.setattr(tables, "fit_tables", lambda *given, **named: model)
-    (tmp_path / "set.csv").write_text("sequence,label\n" + "".join(f"{'ACGT' * 5}{b},{b in 'AC':d}\n" for b in "ACGT"))
+    written = []
+    for name in ("train", "dev"):
+        rows = np.random.default_rng(len(written)).choice(list("ACGT"), (8, 30))
+        written.append(tmp_path / f"{name}.csv")
+        lines = [f"{''.join(row)},{number % 2}" for number, row in enumerate(rows)]
+        written[-1].write_text("\n".join(["sequence,label", *lines]))
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     for rank, wrote in (("1", False), ("0", True)):
         monkeypatch.setenv("RANK", rank)
         stage.run_seed(config, results, 9)
-        tiers._train(example_table(PAIRS), config, config.training, results, "gc", {})
-        tables.train_tables(tmp_path / "set.csv", tmp_path / "set.csv", tmp_path / "model")
+        tiers._train(example_table(PAIRS), config, config.training, results, "gc", {"config": {}})
+        tables.train_tables(*written, tmp_path / "model")
         assert (results / "training/seeds/9").exists() == wrote
         assert (results / "training/tiers/gc").exists() == wrote
         assert (tmp_path / "model").exists() == wrote
