@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 WORKER = "genocontrast.cli.worker"
 """Module that each of the processes runs, with the arguments of the command that was given."""
+LOST = ("Connection closed by peer", "Connection reset by peer")
+"""What gloo says where another process is gone."""
 AT_ONCE = 5
 """Seconds within which failures have one cause; a process that hangs is killed later than that."""
 
@@ -107,9 +109,12 @@ def meeting_place(nodes: int, environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _start(config: TrainingConfig) -> NoReturn:
     """Start this node's processes, wait for them, and exit as they did."""
+    # before torch is there: it would show the stack of each connection that ends
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // config.processes))
@@ -130,6 +135,11 @@ def _start(config: TrainingConfig) -> NoReturn:
             elastic_launch(launch, sys.executable)("-m", WORKER, *sys.argv[1:])
         except SignalException as stopped:
             sys.exit(128 + stopped.sigval)
+        except RendezvousError:
+            raise ModelError(
+                f"this node lost the others, or never found them ({launch.rdzv_endpoint})",
+                remedy="see what another node said; if none did, let nodes reach each other at this port",
+            ) from None
         except ChildFailedError as failed:
             _tell(cause(list(failed.failures.values())))
     sys.exit(0)
@@ -166,10 +176,14 @@ def _tell(failure: ProcessFailure) -> NoReturn:
 def note(error: Exception) -> NoReturn:
     """Leave word of an error to the process that started this one, and exit.
 
-    A GenocontrastError is its message, any other a traceback.
+    A GenocontrastError is its message, any other a traceback, but for what follows from another process's end.
     """
-    ours = isinstance(error, GenocontrastError)
-    text = f"error: {error}" if ours else "".join(traceback.format_exception(error)).rstrip()
+    if isinstance(error, GenocontrastError):
+        text = f"error: {error}"
+    elif any(each in str(error) for each in LOST):
+        text = "error: the connection to another of the processes was lost, which says why itself"
+    else:
+        text = "".join(traceback.format_exception(error)).rstrip()
     Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps({"message": text, "timestamp": time.time()}))
     # not sys.exit: a process that waits for one that is gone would hold up the end
     os._exit(error.exit_code if isinstance(error, GenocontrastError) else 1)
