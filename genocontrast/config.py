@@ -405,6 +405,35 @@ class TrainingConfig(Section):
     embedding, within the same covariate limits."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where there is one."""
+    processes: int = Field(1, ge=1)
+    """Processes on each node that train together, each with its share of every batch; on CUDA, one for each device.
+    Their number changes the model as another seed does."""
+    nodes: int = Field(1, ge=1)
+    """Nodes of a Slurm job that train together, with so many processes each."""
+
+    @model_validator(mode="after")
+    def _processes_can_share(self) -> Self:
+        """What one batch of several processes does not bear, or would not have as one process has it."""
+        together, pretrains = self.processes * self.nodes, self.pretraining.windows != "none"
+        if together == 1:
+            return self
+        for name, batch in (("batch_pairs", self.batch_pairs), ("pretraining.batch", self.pretraining.batch)):
+            if batch < together and (pretrains or name == "batch_pairs"):
+                raise ValueError(
+                    f"{name} is {batch}, which {together} processes (processes x nodes) cannot share: raise it, or "
+                    "lower processes or nodes"
+                )
+        if self.harmony != "sum":
+            raise ValueError(
+                f"harmony {self.harmony} is not made for several processes, of which each would see the conflicts of "
+                "its own share: set harmony to sum, or processes and nodes to 1"
+            )
+        if pretrains and self.pretraining.queue:
+            raise ValueError(
+                "pretraining.queue is for small batches, and several processes make large ones: set it to 0, or "
+                "processes and nodes to 1"
+            )
+        return self
 
     @model_validator(mode="after")
     def _kmers_are_strand_tied(self) -> Self:

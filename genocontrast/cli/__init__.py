@@ -36,15 +36,20 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object, *
         typer.echo(f"warning: {message}", err=True)
 
 
-def app() -> None:
-    """Entry point: 0 done, 2 wrong usage, 3 bad input, 4 a gate failed; an unexpected error is a traceback and 1."""
-    # a scheduler asks a job to end before it kills it: what is half-written is removed on the way out
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+def listen() -> None:
+    """Show progress and warnings on standard error."""
     warnings.showwarning = _show_warning
     progress = logging.StreamHandler()
     progress.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("genocontrast").addHandler(progress)
     logging.getLogger("genocontrast").setLevel(logging.INFO)
+
+
+def app() -> None:
+    """Entry point: 0 done, 2 wrong usage, 3 bad input, 4 a gate failed; an unexpected error is a traceback and 1."""
+    # a scheduler asks a job to end before it kills it: what is half-written is removed on the way out
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    listen()
     try:
         main()
     except GenocontrastError as error:

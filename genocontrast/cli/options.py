@@ -1,10 +1,13 @@
 """Options that every stage shares, and the command `run` that they all have."""
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from genocontrast.config import Config
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", help="Configuration, YAML or JSON (config/README.md explains each key).")
@@ -27,8 +30,8 @@ def results_folder(results: Path | None, name: str) -> Path:
     return results or Path("results") / name
 
 
-def stage_app(stage: str, does: str) -> typer.Typer:
-    """The commands of a stage: `run`, which does what `does` says. The stage is imported when it runs."""
+def stage_app(stage: str, does: str, before: Callable[[Config], None] = lambda settings: None) -> typer.Typer:
+    """The commands of a stage: `run`, which does what `does` says, and `before` before it imports the stage."""
     app = typer.Typer(no_args_is_help=True)
 
     @app.callback()
@@ -40,6 +43,7 @@ def stage_app(stage: str, does: str) -> typer.Typer:
         from genocontrast.config import load_config
 
         settings = load_config(config)
+        before(settings)
         import_module(f"genocontrast.{stage}.stage").run(settings, results_folder(results, settings.name))
 
     return app

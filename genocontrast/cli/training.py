@@ -7,8 +7,13 @@ import typer
 
 from genocontrast.cli.options import ConfigFile, Positive, Results, results_folder, stage_app
 from genocontrast.config import TableConfig
+from genocontrast.training.processes import spread
 
-app = stage_app("training", "Train the strand-tied encoder on promoters and matched decoys; resumes after a kill.")
+app = stage_app(
+    "training",
+    "Train the strand-tied encoder on promoters and matched decoys; resumes after a kill.",
+    before=lambda settings: spread(settings.training),
+)
 _DEFAULT = TableConfig()
 _CONFIG_HELP = "Configuration, YAML or JSON, of which `training` and `seed` are read."
 _EPOCHS_HELP = "Largest number of passes over the training table."
@@ -41,6 +46,7 @@ def train_on_tables(
     from genocontrast.training.tables import train_tables
 
     settings = _DEFAULT if config is None else load_table_config(config)
+    spread(settings.training)
     model = train_tables(train, dev, out, settings.changed(seed, epochs), positive=positive)
     best = min(model.history, key=lambda row: row["validation_loss"])
     typer.echo(f"windows of {model.width:,} bp, best epoch {best['epoch']}: {out}")
@@ -57,6 +63,7 @@ def tier(
     from genocontrast.training.tiers import run_tier
 
     settings = load_config(config)
+    spread(settings.training)
     run_tier(settings, results_folder(results, settings.name), tier)
 
 
@@ -71,4 +78,5 @@ def seed(
     from genocontrast.training.stage import run_seed
 
     settings = load_config(config)
+    spread(settings.training)
     run_seed(settings, results_folder(results, settings.name), seed)

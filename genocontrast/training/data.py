@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 from genocontrast.config import Split
 from genocontrast.encoders.views import shift
-from genocontrast.errors import FileFormatError, ShapeError, SplitError
+from genocontrast.errors import ConfigError, FileFormatError, ShapeError, SplitError
 from genocontrast.sequence import N_CODE, Codes, reverse_complement
 from genocontrast.training.surrogates import surrogates
 
@@ -203,6 +203,24 @@ class Pairs(Dataset[Batch]):
         )
 
 
+def shared_batches(rows: int, batch: int, ranks: int) -> int:
+    """Batches of nearly one size, of at most `batch` rows.
+
+    Raises
+    ------
+    ConfigError
+        Where one of `ranks` processes would have no row of the smallest.
+    """
+    batches = -(-rows // batch)
+    if rows // batches < ranks:
+        raise ConfigError(
+            f"{ranks} processes cannot share batches of {rows // batches} ({rows} rows in {batches} batches)",
+            value=ranks,
+            remedy="lower training.processes or training.nodes",
+        )
+    return batches
+
+
 class EpochDraws(Sampler[Draw]):
     """One epoch: every row of the larger class once, in batches of nearly one size, each window moved at random.
 
@@ -223,7 +241,7 @@ class EpochDraws(Sampler[Draw]):
         self, pairs: PairCodes, batch_pairs: int, seed: int, epoch: int, rank: int = 0, ranks: int = 1
     ) -> None:
         self.pairs, self.seed, self.epoch, self.rank, self.ranks = pairs, seed, epoch, rank, ranks
-        self.batches = -(-len(pairs) // batch_pairs)
+        self.batches = shared_batches(len(pairs), batch_pairs, ranks)
 
     def __len__(self) -> int:
         return self.batches

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-import torch.distributed as dist
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -34,6 +33,7 @@ from genocontrast.training.data import PairCodes, pair_codes
 from genocontrast.training.model import Model
 from genocontrast.training.module import PromoterModule
 from genocontrast.training.pretraining import PretrainingModule, lay_out
+from genocontrast.training.processes import joined
 from genocontrast.training.steps import SteppedModule
 from genocontrast.version import __version__
 
@@ -61,7 +61,8 @@ def fit(
         Where their sequences are.
     config : TrainingConfig, optional
         Default: the defaults of the configuration. `mined_rounds`, `curriculum` and `pretraining` are not looked at:
-        this is one round, and what goes before it is given as `start`.
+        this is one round, and what goes before it is given as `start`. More than one of `processes` x `nodes` are
+        those that torchrun has started.
     kmers : KmerEmbedding, optional
         The vectors that an encoder of k-mers starts with, fitted on training sequence only; for no other encoder.
     seed : int, optional
@@ -79,7 +80,8 @@ def fit(
     Raises
     ------
     ConfigError
-        Where the encoder of k-mers lacks its vectors, another one is given some, or they are of spaced seeds.
+        Where the encoder of k-mers lacks its vectors, another one is given some, or they are of spaced seeds; where
+        processes are not as many as configured, more than CUDA devices, or too many for a batch.
     ModelError
         Where the loss stops being a number, or the device is absent.
     SplitError, FileFormatError
@@ -204,7 +206,8 @@ def _best(
     """Train what `make` makes; the network with the best epoch's weights, and the figures of all epochs."""
     accelerator = _accelerator(config)
     best = BestWeights(config.patience, fingerprint, checkpoints)
-    devices = [torch.cuda.current_device()] if accelerator == "cuda" else []
+    own = int(os.environ["LOCAL_RANK"]) if joined() else None
+    devices = [torch.cuda.current_device() if own is None else own] if accelerator == "cuda" else []
     with torch.random.fork_rng(devices), _quiet():
         torch.manual_seed(seed)
         module = make()
@@ -235,7 +238,7 @@ def _network(config: TrainingConfig, kmers: KmerVectors | None) -> Encoder:
 def _trainer(config: TrainingConfig, accelerator: str, epochs: int, best: BestWeights) -> Trainer:
     return Trainer(
         accelerator=accelerator,
-        **_processes(),
+        **_processes(config),
         # each process takes its share of the batches by itself
         use_distributed_sampler=False,
         precision=_precision(config, accelerator),
@@ -281,15 +284,32 @@ def _accelerator(config: TrainingConfig) -> str:
     available = torch.cuda.is_available()
     if config.device == "cuda" and not available:
         raise ModelError("there is no CUDA device", value=config.device, remedy="set training.device to auto or cpu")
-    return "cuda" if available and config.device != "cpu" else "cpu"
+    if not available or config.device == "cpu":
+        return "cpu"
+    here = int(os.environ["LOCAL_WORLD_SIZE"]) if joined() else 1
+    if here > torch.cuda.device_count():
+        raise ConfigError(
+            f"each process needs a CUDA device of its own, and there are {torch.cuda.device_count()} here",
+            value=here,
+            remedy="set training.processes to their number, or training.device to cpu",
+        )
+    return "cuda"
 
 
-def _processes() -> dict[str, Any]:
+def _processes(config: TrainingConfig) -> dict[str, Any]:
     """One process, or those that torchrun has started, over which batches are shared out."""
-    if not dist.is_torchelastic_launched():
+    everywhere = int(os.environ["WORLD_SIZE"]) if joined() else 1
+    if everywhere != config.processes * config.nodes:
+        raise ConfigError(
+            f"the number of processes is not that of training.processes x training.nodes ({config.processes} x "
+            f"{config.nodes})",
+            value=everywhere,
+            remedy="train by the commands `genocontrast training ...`, or start torchrun with so many",
+        )
+    if not joined():
         # inside a Slurm job too one process trains: Lightning would take the job for its own and spread over it
         return {"devices": 1, "plugins": [LightningEnvironment()]}
-    here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
     nodes = {"devices": here, "num_nodes": everywhere // here}
     return {**nodes, "strategy": "ddp", "plugins": [TorchElasticEnvironment()]}
 

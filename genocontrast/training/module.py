@@ -78,16 +78,17 @@ class PromoterModule(SteppedModule):
         features = self.network.features(torch.cat(windows))
         *parts, drawn = features.split([len(each) for each in batch])
         promoter, view, decoy = (self.network.heads(part) for part in parts)
-        losses = {"classification": self._classification(promoter, view, decoy)}
+        share = self.share(len(batch.promoters))
+        losses = {"classification": self._classification(promoter, view, decoy) * share}
         if not self.config.classification_weight:
             told = (self.network.heads(part.detach()) for part in parts)
-            losses = {"probe": self._classification(*told)}
+            losses = {"probe": self._classification(*told) * share}
         self.refuse_nan(losses, batch_idx)
         if self.config.contrastive_weight:
             losses["contrastive"], diagnostics = self._contrast(promoter.embedding, view.embedding, decoy.embedding)
-            self.add(**{f"train_{name}": diagnostics[name] for name in ("accuracy", "alignment", "uniformity")})
+            self.add(**{f"train_{name}": diagnostics[name] * share for name in ("accuracy", "alignment", "uniformity")})
         if self.config.surrogate_weight:
-            losses["surrogate"] = self._surrogate_loss(torch.cat([parts[0], parts[2]]), drawn)
+            losses["surrogate"] = self._surrogate_loss(torch.cat([parts[0], parts[2]]), drawn) * share
         return losses
 
     def _classification(self, promoter: Encoded, view: Encoded, decoy: Encoded) -> Tensor:

@@ -21,6 +21,7 @@ from genocontrast.encoders import Encoder, StrandEncoder
 from genocontrast.encoders.views import one_hot, reverse_complement
 from genocontrast.errors import ConfigError, PoolError
 from genocontrast.sequence import N_CODE
+from genocontrast.training.data import shared_batches
 from genocontrast.training.steps import SteppedModule, check_views
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class LocusDraws(Sampler[LocusDraw]):
 
     def __init__(self, loci: Loci, batch: int, max_shift: int, key: list[int], rank: int = 0, ranks: int = 1) -> None:
         self.loci, self.max_shift, self.key, self.rank, self.ranks = loci, max_shift, key, rank, ranks
-        self.batches = -(-len(loci) // batch)
+        self.batches = shared_batches(len(loci), batch, ranks)
 
     def __len__(self) -> int:
         return self.batches
@@ -239,7 +240,10 @@ class PretrainingModule(SteppedModule):
     def losses(self, batch: LocusBatch, batch_idx: int) -> dict[str, Tensor]:
         """The losses of one batch."""
         found, accuracy = self._found(self.network, batch)
-        self.add(train_accuracy=accuracy)
+        share = self.share(len(batch.loci))
+        if "masked" in found:
+            found["masked"] = found["masked"] * share
+        self.add(train_accuracy=accuracy * share)
         return found
 
     def _found(self, network: Encoder, batch: LocusBatch) -> tuple[dict[str, Tensor], Tensor]:
@@ -264,13 +268,7 @@ class PretrainingModule(SteppedModule):
     ) -> ContrastiveLoss:
         """InfoNCE of two views of each locus; in training with a queue, against earlier batches, too."""
         options: dict[str, Any] = {"temperature": self.config.temperature, "hard": near[:, None]}
-        if self.trainer.world_size > 1:
-            if self.queue is not None:
-                raise ConfigError(
-                    "a queue is for small batches, and several processes make large ones",
-                    value=len(self.queue),
-                    remedy="set training.pretraining.queue to 0",
-                )
+        if self.trainer.world_size > 1 and network.training:
             return gathered_info_nce(one, other, **options)
         if self.queue is None or not network.training:
             return info_nce(one, other, **options)

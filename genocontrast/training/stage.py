@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from genocontrast.errors import FileFormatError, SplitError
 from genocontrast.examples import HARD, read_examples
 from genocontrast.genome import Genome
 from genocontrast.genome.splits import read_splits
+from genocontrast.training.processes import first_process
 
 if TYPE_CHECKING:
     from genocontrast.encoders import Encoder
@@ -92,11 +92,6 @@ def run_in(folder: Path, config: Config, results: Path) -> None:
         history["rounds"] = [summary(number, each, each is chosen) for number, each in enumerate(rounds)]
     write_json(folder / "history.json", history)
     shutil.rmtree(checkpoints, ignore_errors=True)
-
-
-def first_process() -> bool:
-    """Whether this is the only process, or the first of those that torchrun has started."""
-    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
 
 
 def train(config: Config, results: Path, examples: pd.DataFrame, genome: Genome, checkpoints: Path) -> list[Round]:

@@ -103,6 +103,20 @@ class SteppedModule(LightningModule, ABC):
             self.average.update_parameters(self.network)
         self.add(train_loss=harmony.loss, **{f"train_{name}": loss for name, loss in losses.items()})
 
+    def share(self, rows: int) -> Tensor | float:
+        """What a mean over this process's rows of a batch counts for, so that the processes' mean is that of all rows.
+
+        Parameters
+        ----------
+        rows : int
+            Rows of this process; all processes must call this.
+        """
+        if self.trainer.world_size == 1:
+            return 1.0
+        total = torch.tensor(float(rows), device=self.device)
+        dist.all_reduce(total)
+        return rows * self.trainer.world_size / total
+
     def refuse_nan(self, losses: dict[str, Tensor], batch_idx: int) -> None:
         """Stop at a loss that is no number, by its name and batch."""
         for name, loss in losses.items():
@@ -120,7 +134,11 @@ class SteppedModule(LightningModule, ABC):
             self.sums[name] = self.sums.get(name, 0) + figure.detach()
 
     def means(self) -> dict[str, float]:
-        """The epoch's figures, each the mean over batches."""
+        """The epoch's figures, each the mean over batches, and over processes."""
+        if self.trainer.world_size > 1:
+            totals = torch.stack([total.to(self.device, torch.float32) for total in self.sums.values()])
+            dist.all_reduce(totals)
+            self.sums = dict(zip(self.sums, totals / self.trainer.world_size, strict=True))
         return {name: float(total) / self.trainer.num_training_batches for name, total in self.sums.items()}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -21,6 +21,7 @@ from genocontrast.training.calibration import validation_temperature
 from genocontrast.training.data import PairCodes
 from genocontrast.training.fitting import fit_pairs
 from genocontrast.training.model import Model
+from genocontrast.training.processes import first_process
 from genocontrast.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ def train_tables(
     splits = {"train": _class_counts(kept), "validation": _class_counts(held_out)}
     removed = {"repeats_of_dev": len(everything) - len(kept)}
     model.provenance = {**record, "splits": splits, "removed": removed, "repeats_in_train": repeats}
+    if not first_process():
+        return model
     model.save(out)
     write_json(out / "history.json", {"provenance": model.provenance, "epochs": model.history})
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -13,6 +13,7 @@ from genocontrast.config import SPLITS, Config, Tier, TrainingConfig
 from genocontrast.errors import ConfigError
 from genocontrast.examples import HARD, read_examples
 from genocontrast.genome import Genome
+from genocontrast.training.processes import first_process
 from genocontrast.training.stage import initial_vectors, vectors_file
 
 MIN_PAIRS = 10
@@ -49,6 +50,8 @@ def run_tier(config: Config, results: Path, tier: str) -> None:
     record = provenance("training", {**settings.model_dump(), "seed": config.seed, "tier": tier}, inputs)
     reason = why_absent(examples)
     outcome = {"run": False, "reason": reason} if reason else _train(examples, config, settings, results, tier, record)
+    if not first_process():
+        return
     if reason:
         shutil.rmtree(folder / MODEL, ignore_errors=True)  # of a run on other examples
     write_json(folder / HISTORY, {"provenance": record, **outcome})
@@ -64,7 +67,8 @@ def _train(
     genome = Genome(config.genome.fasta)
     model = fit(examples, genome, settings, kmers, seed=config.seed, checkpoints=folder / "checkpoints")
     model.provenance = record
-    model.save(folder / MODEL)
+    if first_process():
+        model.save(folder / MODEL)
     best = min(model.history, key=lambda row: row["validation_loss"])
     return {"run": True, "epochs": model.history, "best_epoch": best["epoch"]}
 

@@ -1,5 +1,6 @@
 """Which jobs a configuration asks for, by dry runs."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,28 @@ def test_each_further_seed_is_a_job_of_its_own(snakemake, demo_config, tmp_path)
     assert (found["training"], found["training_seed"]) == (1, 2)
     assert "Training with seed 5" in printed
     assert "training seed --seed 9" in snakemake_commands(snakemake, tmp_path, demo_config, {"seeds": [5, 9]})
+
+
+def test_a_training_on_two_nodes_asks_slurm_for_them(snakemake, demo_config, tmp_path, monkeypatch):
+    """Slurm's commands are a script here that notes how it was called."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sbatch", "sacct", "sacctmgr", "scontrol", "sinfo", "squeue"):
+        (tools / name).write_text(f"""#!/bin/sh\necho "${{0##*/}} $*" >> {tmp_path}/asked.txt\nexit 1\n""")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    for path in ("resources/simulated/genome.fa.gz", "results/demo/negatives/examples.parquet"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    config = {**demo_config, "training": {"processes": 4, "nodes": 2, "device": "cuda"}}
+    options = ["--workflow-profile", str(ROOT / "workflow/profiles/slurm"), "--jobs", "1"]
+    options += ["--default-resources", "slurm_partition=some", "--retries", "0", "--slurm-no-account"]
+    options += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
+    snakemake(tmp_path, config, *options, "--allowed-rules", "training", "--", "results/demo/training/history.json")
+    (asked,) = [line for line in (tmp_path / "asked.txt").read_text().splitlines() if line.startswith("sbatch")]
+    assert "--mem 24000 --nodes=2 --ntasks=2 --cpus-per-task=8" in asked
+    assert "--gpus=8" in asked
+    assert "--ntasks-per-gpu" not in asked
 
 
 def snakemake_commands(snakemake, folder, config, evaluation):

@@ -1,5 +1,6 @@
 """The workflow on a real Slurm of one node, which is started for these tests and stopped behind them."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from workflow_runs import ROOT, artefacts_in, command_of, environment_of
+from workflow_runs import ROOT, artefacts_in, command_of, environment_of, run_snakemake
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -45,7 +46,7 @@ def slurm(tmp_path_factory):
         subprocess.run(["bash", STARTER / "down.sh", base], check=False, timeout=60)
 
 
-def on_slurm(folder, config):
+def on_slurm(folder, config, *arguments):
     """The command of a run on this Slurm, which has no accounting, and its environment."""
     tools = folder / "tools"
     tools.mkdir(exist_ok=True)
@@ -73,7 +74,10 @@ def on_slurm(folder, config):
     brief = ("negatives", "training", "training_tier", "evaluation_without_scan", "report", "prediction")
     options += ("--set-resources", "training:gres=gpu:1", *(f"{rule}:runtime=5" for rule in brief))
     environment = environment_of()
-    return command_of(folder, config, *options), {**environment, "PATH": f"{tools}{os.pathsep}{environment['PATH']}"}
+    return command_of(folder, config, *options, *arguments), {
+        **environment,
+        "PATH": f"{tools}{os.pathsep}{environment['PATH']}",
+    }
 
 
 def jobs_of(text):
@@ -115,3 +119,22 @@ def test_a_run_that_is_killed_on_a_cluster_ends_as_if_nothing_had_happened(slurm
     names = {name for name, _ in jobs}
     assert names >= {"genome run", "negatives run", "kmers run", "training run", "training tier", "evaluation run"}
     assert artefacts_in(fresh / "results/quick") == artefacts_in(quick_folder / "results/quick")
+
+
+def test_a_training_in_two_processes_on_a_cluster(slurm, fresh, quick_config):
+    config = {**quick_config, "training": {**quick_config["training"], "processes": 2}}
+    before = run_snakemake(fresh, config, "--", "results/quick/negatives/examples.parquet")
+    assert before.returncode == 0, before.stderr[-4000:]
+    # the rule asks for two cores a process, and this node has two
+    wanted = ("--set-threads", "training=2", "--", "results/quick/training/history.json")
+    command, environment = on_slurm(fresh, config, *wanted)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-4000:]
+    ((name, told),) = jobs_of((fresh / "given.txt").read_text())
+    assert name == "training run"
+    assert (told["cpus"], told["MinMemoryNode"]) == ("2", "12000M")
+    log = (fresh / "results/quick/logs/training.log").read_text().splitlines()
+    assert log[0] == "training in 1 x 2 processes, 1 threads each"
+    assert [line.split()[1] for line in log[1:]] == ["1/2", "2/2"]
+    model = json.loads((fresh / "results/quick/training/model/config.json").read_text())
+    assert model["provenance"]["config"]["processes"] == 2

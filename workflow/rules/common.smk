@@ -99,9 +99,25 @@ def prediction_sets(wanted):
     )
 
 
-def growing(amount):
+def growing(amount, times=lambda wildcards: 1):
     """More with every attempt: a job that was killed for want of it has a chance in the next."""
-    return lambda wildcards, attempt: amount * attempt
+    return lambda wildcards, attempt: amount * times(wildcards) * attempt
+
+
+def gpus(settings):
+    """One for each process that trains, where the configuration asks for CUDA."""
+    training = settings.training
+    return int(training.device == "cuda") * training.processes * training.nodes
+
+
+def over_nodes(choose):
+    """A resource of trainings on several nodes, where `genocontrast` calls srun itself; on one node there is none."""
+
+    def chosen(settings):
+        nodes = settings.training.nodes
+        return choose(nodes) if nodes > 1 else None
+
+    return of(chosen)
 
 
 # Here and not when the run starts: a workflow that imports this one does not take over what is to happen then.

@@ -16,11 +16,15 @@ rule training:
         "results/{dataset}/benchmarks/training.tsv"
     conda:
         "../envs/genocontrast.yaml"
-    threads: 2
+    threads: of(lambda settings: 2 * settings.training.processes)
     resources:
-        mem_mb=growing(6000),
+        mem_mb=growing(6000, of(lambda settings: settings.training.processes)),
         runtime=growing(240),
-        gpu=of(lambda settings: int(settings.training.device == "cuda")),
+        gpu=of(gpus),
+        nodes=over_nodes(lambda nodes: nodes),
+        tasks=over_nodes(lambda nodes: nodes),
+        tasks_per_gpu=over_nodes(lambda nodes: 0),
+        mpi=over_nodes(lambda nodes: "srun"),
     params:
         verb="run",
         settings=section("seed", "training"),
@@ -71,11 +75,15 @@ rule training_tier:
         tier=only(AUDITED_TIERS),
     conda:
         "../envs/genocontrast.yaml"
-    threads: 2
+    threads: of(lambda settings: 2 * settings.training.processes)
     resources:
-        mem_mb=growing(6000),
+        mem_mb=growing(6000, of(lambda settings: settings.training.processes)),
         runtime=growing(240),
-        gpu=of(lambda settings: int(settings.training.device == "cuda")),
+        gpu=of(gpus),
+        nodes=over_nodes(lambda nodes: nodes),
+        tasks=over_nodes(lambda nodes: nodes),
+        tasks_per_gpu=over_nodes(lambda nodes: 0),
+        mpi=over_nodes(lambda nodes: "srun"),
     params:
         epochs=of(lambda settings: settings.evaluation.shortcut_epochs),
         settings=section("seed", "training"),
