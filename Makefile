@@ -27,10 +27,10 @@ run: setup ## Run the workflow with CONFIG=your.yaml
 	@genocontrast report headline --config $(CONFIG)
 
 test: setup lint docs ## Lint, format, types, workflow checks, documentation and the test suite (10 minutes)
-	@pytest -n $(CORES) --dist loadgroup -m "not slow"
+	@pytest -n $(CORES) --dist loadfile -m "not slow"
 
 test-slow: setup ## The tests that run the workflow from beginning to end, kill it, and run it on Slurm (half an hour)
-	@pytest -n $(CORES) --dist loadgroup -m slow
+	@pytest -m slow
 
 test-gpu: setup ## Check the CUDA path on this machine's device; figures go to benchmarks/info_nce_cuda.json
 	@.venv/bin/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { echo "error: torch sees no CUDA device; on a machine that has one, install a CUDA build of torch into .venv"; exit 1; }

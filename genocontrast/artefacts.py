@@ -28,7 +28,8 @@ from genocontrast.version import __version__
 
 PathLike = str | os.PathLike[str]
 _METADATA_KEY = b"genocontrast"
-_PARTIAL = ".partial-"
+PARTIAL = ".partial-"
+"""How the names of what is being written begin."""
 _NO_SPACE = 1 << 16  # bytes; with less a disk is as good as full
 _FULL = {errno.ENOSPC: "no space is left on the disk", errno.EDQUOT: "the quota of disk space is used up"}
 _CLOSED = {errno.EROFS: "the file system is read-only", errno.EACCES: "no permission", errno.EPERM: "not permitted"}
@@ -57,7 +58,7 @@ def atomic(path: PathLike, room: int = 0) -> Iterator[Path]:
         final.parent.mkdir(parents=True, exist_ok=True)
         if room and shutil.disk_usage(final.parent).free < room:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f"{_PARTIAL}{final.stem}.", suffix=final.suffix)
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f"{PARTIAL}{final.stem}.", suffix=final.suffix)
         os.close(handle)
     try:
         with _writing(final):
@@ -74,7 +75,7 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
     final = Path(path)
     with _writing(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{_PARTIAL}{final.name}."))
+        folder = Path(tempfile.mkdtemp(dir=final.parent, prefix=f"{PARTIAL}{final.name}."))
     try:
         with _writing(final):
             folder.chmod(0o755)
@@ -112,7 +113,7 @@ def sweep(folder: PathLike) -> list[Path]:
 
     Such files have hidden names of their own: no stage takes them for results.
     """
-    left = sorted(Path(folder).rglob(f"{_PARTIAL}*"))
+    left = sorted(Path(folder).rglob(f"{PARTIAL}*"))
     for path in left:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -31,13 +31,9 @@ BROWSER_FLAGS = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Where tests run side by side a file's stay together, as they share fixtures, and the longest begin first."""
+    """The longest begin first, for where files run side by side."""
     items.sort(key=lambda item: not {"workflow", "slow"} & {mark.name for mark in item.iter_markers()})
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(scope="session")

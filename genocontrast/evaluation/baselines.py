@@ -144,4 +144,5 @@ def _classifier(c: float, degree: int) -> Pipeline:
     steps = [StandardScaler()]
     if degree > 1:
         steps += [PolynomialFeatures(degree, include_bias=False), StandardScaler()]
-    return make_pipeline(*steps, LogisticRegression(C=c, max_iter=1000))
+    # a few hundred features at most: its Hessian is small, and a handful of exact steps end at the optimum
+    return make_pipeline(*steps, LogisticRegression(C=c, max_iter=1000, solver="newton-cholesky"))

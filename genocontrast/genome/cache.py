@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from genocontrast.artefacts import PathLike, atomic, checksum, existing, write_json
-from genocontrast.errors import ConfigError
+from genocontrast.artefacts import PARTIAL, PathLike, atomic, checksum, existing, write_json
+from genocontrast.errors import ConfigError, OutputError
 from genocontrast.sequence import Codes
 
 _log = logging.getLogger(__name__)
@@ -96,9 +96,10 @@ def write_cache(path: Path, pieces: Iterable[tuple[str, bytes]]) -> None:
                     _log.info("%d Mb encoded", handle.tell() // 1_000_000)
             footer = json.dumps(sizes).encode()
             handle.write(footer + len(footer).to_bytes(8, "little") + _MAGIC)
-    except OSError as error:
+    except (OSError, OutputError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.problem.partition(": ")[2]
         raise ConfigError(
-            f"the genome cache cannot be written: {error.strerror}",
+            f"the genome cache cannot be written: {reason}",
             path=path.parent,
             remedy="set GENOCONTRAST_CACHE to a folder that can be written to and has room for the genome",
         ) from None
@@ -106,7 +107,7 @@ def write_cache(path: Path, pieces: Iterable[tuple[str, bytes]]) -> None:
 
 def _remove_abandoned(path: Path) -> None:
     """Delete what killed writers of this cache left; one at work has written within the last hour."""
-    for left in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+    for left in path.parent.glob(f"{PARTIAL}{path.stem}.*{path.suffix}"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > _ABANDONED:
                 left.unlink()

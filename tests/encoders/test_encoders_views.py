@@ -212,7 +212,7 @@ def test_moves_are_uniform_in_both_directions():
         (Deletion(4), (0, 4), lambda length: (0, 10 - length)),
         (Insertion(4), (0, 4), lambda length: (0, 10)),
     ],
-    ids=str,
+    ids=["crop", "inversion", "deletion", "insertion"],
 )
 def test_stretches_are_uniform_in_length_and_place(view, bounds, starts_of):
     draws = drawn(view, 20_000, 10)
