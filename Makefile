@@ -27,7 +27,7 @@ run: setup ## Run the workflow with CONFIG=your.yaml
 	@genocontrast report headline --config $(CONFIG)
 
 test: setup lint docs ## Lint, format, types, workflow checks, documentation and the test suite (10 minutes)
-	@pytest -n $(CORES) --dist loadfile -m "not slow"
+	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: setup ## The tests that run the workflow from beginning to end, kill it, and run it on Slurm (half an hour)
 	@pytest -m slow

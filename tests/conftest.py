@@ -8,6 +8,8 @@ from pathlib import Path
 # before anything loads torch: tests that run side by side would wait for one another's threads
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Snakemake's plugin asks Slurm for its settings, and waits for 9 seconds where it is installed and does not run
+os.environ.setdefault("SLURM_CONF", os.devnull)
 
 import pytest
 from hypothesis import settings

@@ -111,11 +111,11 @@ class SteppedModule(LightningModule, ABC):
         rows : int
             Rows of this process; all processes must call this.
         """
-        if self.trainer.world_size == 1:
+        if not dist.is_initialized():
             return 1.0
         total = torch.tensor(float(rows), device=self.device)
         dist.all_reduce(total)
-        return rows * self.trainer.world_size / total
+        return rows * dist.get_world_size() / total
 
     def refuse_nan(self, losses: dict[str, Tensor], batch_idx: int) -> None:
         """Stop at a loss that is no number, by its name and batch."""

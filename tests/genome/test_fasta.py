@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genocontrast.artefacts import checksum
+from genocontrast.artefacts import PARTIAL, checksum
 from genocontrast.errors import ConfigError, FileFormatError, NamingError, RegionError, ShapeError
 from genocontrast.genome import Genome
 from genocontrast.genome.cache import cache_folder, read_cache, write_cache
@@ -345,7 +345,7 @@ class TestCache:
     def test_what_killed_writers_left_is_removed_once_it_is_old(self):
         self.folder.mkdir()
         name = Genome(self.fasta).cached.stem
-        old, fresh = self.folder / f".{name}.old.codes", self.folder / f".{name}.fresh.codes"
+        old, fresh = self.folder / f"{PARTIAL}{name}.old.codes", self.folder / f"{PARTIAL}{name}.fresh.codes"
         for left in (old, fresh):
             left.write_bytes(b"half")
         os.utime(old, (time.time() - 7200,) * 2)
@@ -379,7 +379,7 @@ class TestCache:
             yield
 
         monkeypatch.setattr("genocontrast.genome.fasta.read_packed", full)
-        with pytest.raises(ConfigError, match=r"No space left on device(.|\n)*GENOCONTRAST_CACHE"):
+        with pytest.raises(ConfigError, match=r"no space is left on the disk(.|\n)*GENOCONTRAST_CACHE"):
             Genome(self.fasta)
         assert list(self.folder.iterdir()) == []
 

@@ -192,6 +192,7 @@ def test_the_command_trains_in_two_processes_as_in_one(folder, undisturbed):
     assert artefacts.read_json(two / "history.json")["provenance"]["config"]["processes"] == 2
 
 
+@pytest.mark.slow
 def test_what_goes_before_and_after_trains_in_two_processes_as_in_one(folder):
     """Pretraining, the curriculum and mining."""
     settings = {
@@ -252,6 +253,7 @@ def test_processes_that_torchrun_started_by_hand_agree_whatever_they_train(tmp_p
 # --- faults
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_command_and_the_next_run_ends_as_if_nothing_had_happened(folder, undisturbed):
     results = results_in(folder, "killed")
     with command(folder, results, processes=2) as run:
@@ -277,6 +279,7 @@ def test_a_killed_process_ends_the_command_and_the_next_run_ends_as_if_nothing_h
     assert sorted(path.name for path in (results / "training").iterdir()) == ["history.json", "model"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
 def test_no_process_outlives_the_command(folder, blow):
     results = results_in(folder, f"ended_by_{blow.name}")
@@ -364,12 +367,14 @@ SLURM_NODEID=1 "$@" & SLURM_NODEID=0 "$@" && wait $!
     return tmp_path
 
 
+@pytest.mark.slow
 def test_two_nodes_train_as_two_processes_do(folder, undisturbed, srun):
     made, printed = by_command(folder, "nodes", path=srun, nodes=2)
     assert epochs_in(printed) == list(range(1, 21))
     same_weights(made, undisturbed[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_on_one_node_ends_the_other(folder, srun):
     results = results_in(folder, "node_killed")
     with command(folder, results, path=srun, nodes=2, epochs=2000, patience=2000) as run:

@@ -38,14 +38,15 @@ def slurm(tmp_path_factory):
     if not (STARTER / "up.sh").is_file() or os.geteuid() != 0:
         pytest.skip(f"no Slurm can be started: it takes root and {STARTER}/up.sh (GENOCONTRAST_SLURM names the folder)")
     base = tmp_path_factory.mktemp("slurm")
-    # the node has as many cores as `nproc` says, which goes by this variable
-    every = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    up = ["bash", STARTER / "up.sh", base]
-    started = subprocess.run(up, env=every, capture_output=True, text=True, check=False, timeout=90)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.delenv("SLURM_CONF")  # which the other tests keep from their Slurm
+    monkeypatch.delenv("OMP_NUM_THREADS")  # the node has as many cores as `nproc` says, which goes by it
+    started = subprocess.run(["bash", STARTER / "up.sh", base], capture_output=True, text=True, check=False, timeout=90)
     try:
         assert started.returncode == 0, started.stdout + started.stderr
         yield
     finally:
+        monkeypatch.undo()
         subprocess.run(["bash", STARTER / "down.sh", base], check=False, timeout=60)
 
 
