@@ -74,8 +74,8 @@ bedtools:
 	command -v bedtools >/dev/null || { echo "error: bedtools is not on the PATH; install it with one of"; \
 	  echo "  conda install -c bioconda bedtools"; echo "  sudo apt-get install bedtools"; exit 1; }
 
-clean: ## Remove results and the simulated genome; the installation stays
-	rm -rf results resources .snakemake
+clean: ## Remove the demo's results and its genome; your own results and downloads stay
+	rm -rf results/demo resources/simulated
 
 schema: setup ## Write the JSON schema and config/README.md anew from the configuration model
 	@python -c 'import json; from genocontrast.config import json_schema; print(json.dumps(json_schema(), indent=2, sort_keys=True))' > workflow/schemas/config.schema.json

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -727,8 +727,18 @@ def _markdown_section(prefix: str, section: type[Section]) -> list[str]:
         else:
             default = f"`{json.dumps(field.get_default(call_default_factory=True))}`"
         meaning = (field.description or f"See `{prefix}{name}` below.").replace("\n", " ")
+        choices = [f"`{choice}`" for choice in _choices(field.annotation)]
+        if choices and not all(choice in meaning for choice in choices):
+            meaning += f" One of {', '.join(choices)}."
         lines.append(f"| `{name}` | {default} | {meaning} |")
     return [*lines, "", *nested]
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """What a field, or each entry of one that holds several, may be, where that is a list of words."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return list(dict.fromkeys(choice for part in get_args(annotation) for choice in _choices(part)))
 
 
 def _inner_section(annotation: Any) -> type[Section] | None:

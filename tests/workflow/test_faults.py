@@ -213,7 +213,7 @@ def test_paths_are_never_commands(fresh, quick_config):
     """A working folder and inputs whose names a shell would take for commands."""
     folder = fresh / "my 'data' \"set\" $(touch owned) `touch owned` ;touch owned"
     (folder / "in puts'$(touch owned)").mkdir(parents=True)
-    inputs = (fresh / "resources/simulated").rename(folder / "in puts'$(touch owned)" / "a&b")
+    inputs = (fresh / "resources/simulated").rename(folder / "in puts'$(touch owned)" / "a&b\nc")
     text = str(inputs.relative_to(folder))
     config = {**quick_config, "prediction": {"regions": {"peaks": f"{text}/peaks.narrowPeak"}}}
     replaced = {
