@@ -41,6 +41,7 @@ def compiled(kernel, capability, tile, width, **flags):
 
 @needs_triton
 @compiles
+@pytest.mark.filterwarnings("ignore:AnnAssign.__init__ missing:DeprecationWarning")  # Triton's own, on Python 3.13
 @pytest.mark.parametrize("capability", SHARED_MEMORY)
 @pytest.mark.parametrize("kernel", ["sweep", "gradient"])
 def test_it_compiles_for_devices_that_are_not_here(kernel, capability, monkeypatch, tmp_path):
