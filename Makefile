@@ -29,7 +29,7 @@ run: setup ## Run the workflow with CONFIG=your.yaml
 test: setup lint docs ## Lint, format, types, workflow checks, documentation and the test suite (10 minutes)
 	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-slow: setup ## The tests that run the workflow from beginning to end, kill it, and run it on Slurm (half an hour)
+test-slow: setup ## The tests that run the workflow from beginning to end, kill it, and run it on Slurm (20 minutes)
 	@pytest -m slow
 
 test-gpu: setup ## Check the CUDA path on this machine's device; figures go to benchmarks/info_nce_cuda.json

@@ -1,8 +1,11 @@
 """What tests of several stages share: where the real data lies, and a small simulated genome."""
 
+import http.server
 import json
 import os
 import shutil
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 # before anything loads torch: tests that run side by side would wait for one another's threads
@@ -67,6 +70,21 @@ def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated")
     simulate(folder, seed=7, megabases=2.0)
     return folder
+
+
+@pytest.fixture
+def serve():
+    """Starts a web server on this machine with a request handler, which then says nothing; gives its address."""
+    with ExitStack() as running:
+
+        def start(handler):
+            quiet = type("Quiet", (handler,), {"log_message": lambda *_: None})
+            server = running.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), quiet))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            running.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
 
 
 @pytest.fixture(scope="session")

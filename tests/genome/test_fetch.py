@@ -2,7 +2,6 @@
 
 import hashlib
 import http.server
-import threading
 
 import pytest
 from typer.testing import CliRunner
@@ -73,17 +72,11 @@ class Archive(http.server.BaseHTTPRequestHandler):
         else:
             self.send_error(404)
 
-    def log_message(self, *arguments):
-        pass
-
 
 @pytest.fixture
-def archive():
+def archive(serve):
     """Address of a server on this machine."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    return serve(Archive)
 
 
 def test_a_file_is_fetched_from_where_its_address_leads(archive, tmp_path):

@@ -1,18 +1,14 @@
 """Several processes train as one does: each with its share of every batch, gradients averaged, losses gathered."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from process_runs import PAIRS, SETTINGS, by_command, by_one, configured, epochs_in, losses, results_in, same_weights
 from test_training_fit import TINY, example_table, random_pairs
 from test_training_kmers import random_vectors
 from typer.testing import CliRunner
@@ -21,153 +17,13 @@ from genocontrast import artefacts
 from genocontrast.cli import main
 from genocontrast.cli import training as commands
 from genocontrast.config import TrainingConfig, parse_config
-from genocontrast.errors import ConfigError, MissingToolError
+from genocontrast.errors import ConfigError
 from genocontrast.genome import Genome
-from genocontrast.training import fitting, load_model, processes, stage, tables, tiers
+from genocontrast.training import fitting, load_model, stage, tables, tiers
 from genocontrast.training.data import EpochDraws
 from genocontrast.training.fitting import fit_pairs
 
-PAIRS = 13
-"""Of which batches of at most 8 are of 7 and 6: the shares of two processes are uneven."""
-SETTINGS = {"epochs": 20, "patience": 20, "dropout": 0.0, "precision": "float32"}
 BY_HAND = TINY.model_copy(update={**SETTINGS, "epochs": 2, "processes": 2})
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A genome of three chromosomes, and what the stages before training leave of it."""
-    folder = tmp_path_factory.mktemp("processes")
-    rng = np.random.default_rng(7)
-    letters = {f"chr{i}": "".join("ACGT"[code] for code in rng.integers(0, 4, 6000)) for i in (1, 2, 3)}
-    (folder / "genome.fa").write_text("".join(f">{name}\n{bases}\n" for name, bases in letters.items()))
-    examples = example_table(PAIRS)
-    examples["gc"] = rng.normal(size=len(examples)) / 100
-    negatives = folder / "negatives"
-    artefacts.write_parquet(negatives / "examples.parquet", examples)
-    pool = examples[examples["label"] == 0]
-    pool = pool.assign(start=pool["start"] + 3000, end=pool["end"] + 3000, gc=pool["gc"][::-1].to_numpy())
-    artefacts.write_parquet(negatives / "pool.parquet", pool)
-    artefacts.write_parquet(negatives / "dropped.parquet", examples[examples["label"] == 1].iloc[:0])
-    balance = {"matching": {"scale": {"gc": 0.1}}, "table": [{"covariate": "gc", "matched": True}]}
-    artefacts.write_json(negatives / "balance.json", balance)
-    splits = ("train", "validation", "test")
-    segments = [{"chrom": f"chr{i}", "start": 0, "end": 6000, "split": split} for i, split in enumerate(splits, 1)]
-    artefacts.write_json(folder / "genome" / "genome.json", {"segments": segments})
-    return folder
-
-
-def configured(folder, **training):
-    return {
-        "name": "tiny",
-        "seed": 4,
-        "genome": {
-            "fasta": str(folder / "genome.fa"),
-            "promoters": "x.bed",
-            "signal": ["x.bw"],
-            "upstream": 40,
-            "downstream": 20,
-        },
-        "training": TINY.model_dump() | SETTINGS | training,
-    }
-
-
-def results_in(folder, name):
-    """A folder of results of its own, with what training reads."""
-    results = folder / name
-    results.mkdir()
-    for made in ("negatives", "genome"):
-        (results / made).symlink_to(folder / made)
-    return results
-
-
-def by_one(folder, name, **training):
-    """Folder of a training by this process alone."""
-    results = results_in(folder, name)
-    stage.run(parse_config(configured(folder, **training)), results)
-    return results / "training"
-
-
-@contextmanager
-def command(folder, results, *verb, path="", **training):
-    """The command line at work on a configuration, in a session of its own."""
-    config = folder / f"{results.name}.json"
-    config.write_text(json.dumps(configured(folder, **training)))
-    tool = [str(Path(sys.executable).with_name("genocontrast")), "training", *(verb or ("run",))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"}
-    with subprocess.Popen(
-        [*tool, "--config", str(config), "--results", str(results)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as run:
-        try:
-            yield run
-        finally:
-            if run.poll() is None:
-                os.killpg(run.pid, signal.SIGKILL)
-
-
-def ended(run):
-    """Exit code, standard output and error of a command; it ends by itself."""
-    printed = run.communicate(timeout=200)
-    return (run.returncode, *printed)
-
-
-def by_command(folder, name, *verb, **training):
-    """Folder of a training by the command line, and what it wrote on standard error."""
-    results = results_in(folder, name)
-    with command(folder, results, *verb, **training) as run:
-        code, out, err = ended(run)
-    assert (code, out) == (0, ""), err
-    return results / "training", err
-
-
-def workers(run):
-    """Process ids of those that train for a command, by rank."""
-    found, waiting = {}, [run.pid]
-    while waiting:
-        each = waiting.pop()
-        waiting += map(int, Path(f"/proc/{each}/task/{each}/children").read_text().split())
-        started = dict(part.split("=", 1) for part in Path(f"/proc/{each}/environ").read_text().split("\0") if part)
-        if "RANK" in started:
-            found[int(started["RANK"])] = each
-    return found
-
-
-def alive(pids):
-    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-
-
-def until(condition, run):
-    """Wait until something is so; the command must not end before."""
-    for _ in range(2000):
-        if condition():
-            return
-        assert run.poll() is None, run.stderr.read()
-        time.sleep(0.05)
-    raise AssertionError("it never came to be")
-
-
-def epochs_in(printed):
-    return [int(line.split()[1].split("/")[0]) for line in printed.splitlines() if line.startswith("epoch")]
-
-
-def same_weights(one, other, atol):
-    first, second = (load_model(each / "model").network.state_dict() for each in (one, other))
-    for name, value in first.items():
-        torch.testing.assert_close(second[name], value, rtol=0, atol=atol, msg=name)
-
-
-def losses(folder):
-    return [row["validation_loss"] for row in artefacts.read_json(folder / "history.json")["epochs"]]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(folder):
-    """A training in two processes that nothing came between, and what it printed."""
-    return by_command(folder, "two", processes=2)
 
 
 # --- as one
@@ -250,146 +106,6 @@ def test_processes_that_torchrun_started_by_hand_agree_whatever_they_train(tmp_p
             assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
-# --- faults
-
-
-@pytest.mark.slow
-def test_a_killed_process_ends_the_command_and_the_next_run_ends_as_if_nothing_had_happened(folder, undisturbed):
-    results = results_in(folder, "killed")
-    with command(folder, results, processes=2) as run:
-        until((results / "training/checkpoints/last.ckpt").is_file, run)
-        ranks = workers(run)
-        os.kill(ranks[0], signal.SIGKILL)  # the one that writes
-        code, _, err = ended(run)
-    assert code == 3
-    said = err[err.index("error: ") :]
-    assert said.startswith("error: training stopped: one of its processes was killed by SIGKILL\n  remedy: ")
-    assert len(said.splitlines()) == 2
-    assert "Traceback" not in err
-    assert sorted(ranks) == [0, 1]
-    assert not alive(ranks.values())
-    assert [path.name for path in (results / "training").iterdir()] == ["checkpoints"]
-
-    with command(folder, results, processes=2) as run:
-        code, _, err = ended(run)
-    assert code == 0, err
-    assert epochs_in(err)[0] > 1
-    same_weights(results / "training", undisturbed[0], atol=1e-6)
-    assert losses(results / "training") == pytest.approx(losses(undisturbed[0]), abs=1e-6)
-    assert sorted(path.name for path in (results / "training").iterdir()) == ["history.json", "model"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
-def test_no_process_outlives_the_command(folder, blow):
-    results = results_in(folder, f"ended_by_{blow.name}")
-    with command(folder, results, processes=2, epochs=2000, patience=2000) as run:
-        until((results / "training/checkpoints/last.ckpt").is_file, run)
-        ranks = workers(run)
-        os.kill(run.pid, blow)
-        code, _, err = ended(run)
-    assert code == (-blow if blow == signal.SIGKILL else 128 + blow)
-    assert "Traceback" not in err
-    for _ in range(200):
-        if not alive(ranks.values()):
-            break
-        time.sleep(0.05)
-    assert not alive(ranks.values())
-    assert [path.name for path in (results / "training").iterdir()] == ["checkpoints"]
-
-
-def test_an_error_of_all_processes_is_told_once(folder):
-    with command(folder, results_in(folder, "no_tier"), processes=2, curriculum=["open"]) as run:
-        code, out, err = ended(run)
-    assert (code, out) == (3, "")
-    assert err.count("error: ") == 1
-    assert err.count("no examples of the tier 'open'") == err.count("remedy: add open to negatives.tiers") == 1
-    assert "Traceback" not in err
-
-
-def failure(exitcode, at=None, polled=0):
-    """A process that ended, which had or had not left word of why."""
-    word = {} if at is None else {"timestamp": at}
-    return SimpleNamespace(exitcode=exitcode, timestamp=polled, error_file_data=word)
-
-
-def test_the_cause_of_several_failures_is_the_one_that_the_others_follow_from():
-    # a killed process left no word, and was noticed after another one had told of the lost connection
-    killed, lost = failure(-9, polled=101), failure(1, at=100.3)
-    assert processes.cause([lost, killed]) is killed
-    # of those that left word the earliest; what was told to stop left none
-    first, later, stopped = failure(3, at=100.1), failure(1, at=100.2), failure(-15, polled=100)
-    assert processes.cause([stopped, later, first]) is first
-    # one that hangs is killed in the end, but that is not why
-    hung = failure(-9, polled=131)
-    assert processes.cause([hung, first]) is first
-
-
-# --- several nodes
-
-
-def test_the_command_over_two_nodes():
-    config = TrainingConfig(processes=4, nodes=2)
-    given = ["python", "genocontrast", "training", "run", "--config", "my file.yaml"]
-    environment = {"SLURM_JOB_ID": "30123", "OMP_NUM_THREADS": "8"}
-    options = ["--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1", "--cpus-per-task=8"]
-    assert processes.over_nodes(config, given, environment) == ["srun", *options, *given]
-    with pytest.raises(ConfigError, match=r"nodes are those of a Slurm job[\s\S]*profiles/slurm[\s\S]*training.nodes"):
-        processes.over_nodes(config, given, {})
-    # Snakemake's own step in the job is no step of ours
-    step = {"SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NUM_TASKS": "2"}
-    assert processes.on_each_node(2, step)
-    assert not processes.on_each_node(2, {"SLURM_STEP_NUM_NODES": "1", "SLURM_STEP_NUM_TASKS": "1"})
-    place = {**environment, **step, "SLURM_STEP_NODELIST": "node[07-08,11]"}
-    for number, first in (("0", True), ("1", False)):
-        found = processes.meeting_place(2, {**place, "SLURM_NODEID": number})
-        assert found == {"rdzv_endpoint": "node07:20123", "run_id": "30123", "rdzv_configs": {"is_host": first}}
-
-
-def test_without_srun_there_are_no_further_nodes(monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "1")
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingToolError, match=r"no srun[\s\S]*training.nodes to 1"):
-        processes.spread(TrainingConfig(nodes=2))
-
-
-@pytest.fixture
-def srun(tmp_path, monkeypatch):
-    """Folder of a stand-in for srun, which starts a command for each of two nodes; both are this machine."""
-    script = tmp_path / "srun"
-    script.write_text("""#!/usr/bin/env bash
-while [[ $1 == --* ]]; do shift; done
-export OMP_NUM_THREADS=1 SLURM_STEP_NUM_NODES=2 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=localhost
-SLURM_NODEID=1 "$@" & SLURM_NODEID=0 "$@" && wait $!
-""")
-    script.chmod(0o755)
-    monkeypatch.setenv("SLURM_JOB_ID", str(os.getpid()))
-    return tmp_path
-
-
-@pytest.mark.slow
-def test_two_nodes_train_as_two_processes_do(folder, undisturbed, srun):
-    made, printed = by_command(folder, "nodes", path=srun, nodes=2)
-    assert epochs_in(printed) == list(range(1, 21))
-    same_weights(made, undisturbed[0], atol=1e-6)
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_on_one_node_ends_the_other(folder, srun):
-    results = results_in(folder, "node_killed")
-    with command(folder, results, path=srun, nodes=2, epochs=2000, patience=2000) as run:
-        until((results / "training/checkpoints/last.ckpt").is_file, run)
-        ranks = workers(run)
-        os.kill(ranks[1], signal.SIGKILL)
-        code, _, err = ended(run)
-    assert code in (1, 3)
-    assert err.count("error: training stopped: one of its processes was killed by SIGKILL") == 1
-    assert "Traceback" not in err
-    assert sorted(ranks) == [0, 1]
-    assert not alive(ranks.values())
-    assert [path.name for path in (results / "training").iterdir()] == ["checkpoints"]
-
-
 # --- refusals
 
 
@@ -409,7 +125,7 @@ def test_what_several_processes_cannot_do_is_refused(settings, said):
 
 
 def test_what_is_not_pretrained_needs_no_batch_for_it():
-    TrainingConfig(processes=4, pretraining={"batch": 2, "queue": 64})
+    assert TrainingConfig(processes=4, pretraining={"batch": 2, "queue": 64}).pretraining.windows == "none"
 
 
 def test_a_process_without_a_row_is_refused():

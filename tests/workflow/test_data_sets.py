@@ -4,7 +4,6 @@ import hashlib
 import http.server
 import json
 import shutil
-import threading
 
 import pandas as pd
 import pytest
@@ -77,25 +76,19 @@ def test_a_wrong_row_stops_the_run_before_it_begins(snakemake, quick_config, fre
 
 
 @pytest.fixture
-def served(fresh):
+def served(fresh, serve):
     """Address of a server of the simulated genome's files, on this machine; the files are gone from the folder."""
     (fresh / "resources").rename(fresh / "elsewhere")
     folder = str(fresh / "elsewhere/simulated")
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
+    class Files(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, directory=folder, **options)
 
         def do_HEAD(self):
             self.send_error(403)  # as where ENCODE redirects to: its addresses are signed for GET alone
 
-        def log_message(self, *arguments):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    return serve(Files)
 
 
 def fetching(config, served, **checksum):

@@ -39,7 +39,8 @@ def test_a_run_killed_in_three_stages_ends_as_if_nothing_had_happened(fresh, qui
         killed_at(fresh, quick_config, log)
         assert not (fresh / "results/quick/report/report.html").exists()
         assert run_snakemake(fresh, quick_config, "--unlock").returncode == 0
-    # of what was cut off nothing may lie under a final name that the next stage would take
+    # of what was cut off nothing may lie under a final name that the next stage would take, nor stay for ever
+    (fresh / "results/quick/negatives/.partial-examples.parquet").write_bytes(b"half")
     finished = run_snakemake(fresh, quick_config)
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert artefacts_in(fresh / "results/quick") == artefacts_in(quick_folder / "results/quick")
